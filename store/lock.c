@@ -1,0 +1,138 @@
+#include "store/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_MAX (PATH_MAX + 64)
+
+struct writer_lock {
+    int fd;
+};
+
+void lock_holder_release(struct lock_holder *holder) {
+    free(holder->mount_point);
+    *holder = (struct lock_holder){0};
+}
+
+static int open_lock_file(const char *store_directory, int flags, int *fd) {
+    char *path = NULL;
+    if (asprintf(&path, "%s/" LOCK_FILE, store_directory) < 0)
+        return STORE_NO_MEMORY;
+    *fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int saved_errno = errno;
+    free(path);
+    errno = saved_errno;
+    return *fd >= 0 ? STORE_OK : errno == ENOENT ? STORE_ABSENT : store_error_from_errno(errno);
+}
+
+static struct flock whole_file(void) {
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
+
+/* The text is "PID\nMOUNT POINT\n"; a mount point may have newlines itself. It is not trusted: anybody who may write
+ * the store may have written it. */
+static int read_holder(int fd, struct lock_holder *holder) {
+    char text[TEXT_MAX];
+    ssize_t length = pread(fd, text, sizeof text - 1, 0);
+    if (length < 0)
+        return store_error_from_errno(errno);
+    text[length] = '\0';
+    char *end = text;
+    errno = 0;
+    long pid = strtol(text, &end, 10);
+    const char *mount_point = "";
+    if (errno == 0 && pid > 0 && pid <= INT_MAX && *end == '\n' && length > 0 && text[length - 1] == '\n' &&
+        end < text + length - 1) {
+        text[length - 1] = '\0';
+        mount_point = end + 1;
+    } else {
+        pid = 0;
+    }
+    holder->pid = (pid_t)pid;
+    holder->mount_point = strdup(mount_point);
+    return holder->mount_point ? STORE_OK : STORE_NO_MEMORY;
+}
+
+static int tell_holder(const char *store_directory, int fd, struct error *err) {
+    struct lock_holder holder = {0};
+    int rc = read_holder(fd, &holder);
+    if (rc != STORE_OK || holder.pid == 0)
+        rc = error_set(err, STORE_LOCKED, "%s is in use by another process, which is just starting or ending",
+                       store_directory);
+    else if (holder.mount_point[0] == '\0')
+        rc = error_set(err, STORE_LOCKED, "%s is in use by process %ld", store_directory, (long)holder.pid);
+    else
+        rc = error_set(err, STORE_LOCKED, "%s is in use by process %ld, which has it mounted on %s", store_directory,
+                       (long)holder.pid, holder.mount_point);
+    lock_holder_release(&holder);
+    return rc;
+}
+
+int writer_lock_describe(struct writer_lock *lock, const char *mount_point) {
+    char text[TEXT_MAX];
+    int length = snprintf(text, sizeof text, "%ld\n%s\n", (long)getpid(), mount_point);
+    if (length < 0 || (size_t)length >= sizeof text)
+        return STORE_TOO_BIG;
+    /* A reader between the two calls sees a text that ends wrongly, or the new one. */
+    ssize_t written = pwrite(lock->fd, text, (size_t)length, 0);
+    if (written < 0 || ftruncate(lock->fd, written) < 0)
+        return store_error_from_errno(errno);
+    return written == length ? STORE_OK : STORE_FULL;
+}
+
+int writer_lock_acquire(const char *store_directory, const char *mount_point, struct writer_lock **out,
+                        struct error *err) {
+    struct writer_lock *lock = malloc(sizeof *lock);
+    if (!lock)
+        return error_set(err, STORE_NO_MEMORY, "cannot lock %s: out of memory", store_directory);
+    int rc = open_lock_file(store_directory, O_RDWR | O_CREAT, &lock->fd);
+    if (rc != STORE_OK) {
+        free(lock);
+        rc = rc == STORE_ABSENT ? STORE_NOT_A_STORE : rc;
+        return error_set(err, (enum store_error)rc, "cannot lock %s: %s", store_directory, strerror(errno));
+    }
+    struct flock range = whole_file();
+    if (fcntl(lock->fd, F_OFD_SETLK, &range) < 0) {
+        if (errno == EAGAIN || errno == EACCES)
+            rc = tell_holder(store_directory, lock->fd, err);
+        else
+            rc = error_set(err, STORE_IO, "cannot lock %s: %s", store_directory, strerror(errno));
+    } else {
+        rc = writer_lock_describe(lock, mount_point);
+        if (rc != STORE_OK)
+            (void)error_set(err, (enum store_error)rc, "cannot write %s/" LOCK_FILE ": %s", store_directory,
+                            store_error_text(rc));
+    }
+    if (rc != STORE_OK)
+        writer_lock_release(lock);
+    else
+        *out = lock;
+    return rc;
+}
+
+void writer_lock_release(struct writer_lock *lock) {
+    if (!lock)
+        return;
+    (void)close(lock->fd);
+    free(lock);
+}
+
+int writer_lock_holder(const char *store_directory, struct lock_holder *holder) {
+    int fd;
+    *holder = (struct lock_holder){0};
+    int rc = open_lock_file(store_directory, O_RDONLY, &fd);
+    if (rc != STORE_OK)
+        return rc;
+    struct flock range = whole_file();
+    if (fcntl(fd, F_OFD_GETLK, &range) < 0)
+        rc = store_error_from_errno(errno);
+    else
+        rc = range.l_type == F_UNLCK ? STORE_ABSENT : read_holder(fd, holder);
+    (void)close(fd);
+    return rc;
+}

@@ -1,0 +1,354 @@
+#include "store/storage_sqlite.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEW_DATABASE_FILE DATABASE_FILE ".new"
+
+static int sqlite_body_append(struct storage *base, const uint8_t *data, uint32_t length, struct body_ref *ref) {
+    return body_files_append(sqlite_storage_of(base)->bodies, data, length, ref);
+}
+
+static int sqlite_body_reserve(struct storage *base, uint64_t count, uint64_t *first) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    if (!storage->writable)
+        return STORE_READ_ONLY;
+    *first = atomic_fetch_add(&storage->next_body, count);
+    return *first + count > INT64_MAX ? STORE_FULL : STORE_OK;
+}
+
+static int sqlite_space(struct storage *base, uint64_t *database_bytes, uint64_t *body_bytes) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char *path = NULL;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        struct stat status;
+        if (asprintf(&path, "%s%s", storage->path, suffixes[i]) < 0)
+            return STORE_NO_MEMORY;
+        int failed = stat(path, &status) < 0 ? errno : 0;
+        free(path);
+        if (failed && failed != ENOENT)
+            return store_error_from_errno(failed);
+        if (!failed)
+            *database_bytes += (uint64_t)status.st_blocks * 512;
+    }
+    return body_files_space(storage->bodies, body_bytes);
+}
+
+static void sqlite_close(struct storage *base) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    if (storage->checkpointer)
+        checkpointer_stop(storage->checkpointer);
+    connection_pool_release(&storage->readers);
+    connection_close(storage->writer); /* last, for SQLite empties and removes the WAL with the last connection */
+    body_files_close(storage->bodies);
+    (void)pthread_mutex_destroy(&storage->writer_mutex);
+    free(storage->directory);
+    free(storage->path);
+    free(storage);
+}
+
+static const struct storage_ops sqlite_ops = {
+    .name = "sqlite",
+    .close = sqlite_close,
+    .get_state = sqlite_get_state,
+    .load_before = sqlite_load_before,
+    .load_revision = sqlite_load_revision,
+    .next_part = sqlite_next_part,
+    .lookup = sqlite_lookup,
+    .list = sqlite_list,
+    .links = sqlite_links,
+    .subtree = sqlite_subtree,
+    .changed = sqlite_changed,
+    .body_read = sqlite_body_read,
+    .body_append = sqlite_body_append,
+    .body_reserve = sqlite_body_reserve,
+    .commit = sqlite_commit,
+    .transaction_before = sqlite_transaction_before,
+    .transaction_at = sqlite_transaction_at,
+    .touched = sqlite_touched,
+    .tag_get = sqlite_tag_get,
+    .tag_set = sqlite_tag_set,
+    .tag_delete = sqlite_tag_delete,
+    .tag_list = sqlite_tag_list,
+    .space = sqlite_space,
+    .verify = sqlite_verify,
+};
+
+/* Writer_mutex held. */
+static int open_writer(struct sqlite_storage *storage, struct error *err) {
+    int rc = connection_open(storage->path, CONNECTION_WRITE, storage->log, &storage->writer, err);
+    if (rc != STORE_OK)
+        return rc;
+    if (sqlite3_db_readonly(storage->writer->db, "main") != 0) {
+        connection_close(storage->writer);
+        storage->writer = NULL;
+        return error_set(err, STORE_READ_ONLY, "%s cannot be written: it is read-only", storage->path);
+    }
+    if (storage->checkpointer)
+        checkpointer_watch(storage->checkpointer, storage->writer);
+    return STORE_OK;
+}
+
+int sqlite_writer_take(struct sqlite_storage *storage, struct connection **writer) {
+    if (storage->readers.kind == CONNECTION_READ_IMMUTABLE)
+        return STORE_READ_ONLY;
+    (void)pthread_mutex_lock(&storage->writer_mutex);
+    int rc = storage->writer ? STORE_OK : open_writer(storage, NULL);
+    if (rc != STORE_OK)
+        (void)pthread_mutex_unlock(&storage->writer_mutex);
+    else
+        *writer = storage->writer;
+    return rc;
+}
+
+void sqlite_writer_give(struct sqlite_storage *storage, struct connection *writer) {
+    assert(writer == storage->writer);
+    if (!connection_rollback(writer)) {
+        /* A new connection sees what is committed, whatever this one has got into. */
+        log_write(storage->log, LOG_LEVEL_ERROR, "database: cannot roll back; opening it anew");
+        connection_close(writer);
+        storage->writer = NULL;
+    }
+    (void)pthread_mutex_unlock(&storage->writer_mutex);
+}
+
+static int check_empty(const char *directory, struct error *err) {
+    DIR *stream = opendir(directory);
+    if (!stream)
+        return error_set(err, errno == ENOENT || errno == ENOTDIR ? STORE_INVALID : store_error_from_errno(errno),
+                         "cannot make a store in %s: %s", directory, strerror(errno));
+    int rc = STORE_OK;
+    const struct dirent *entry;
+    while (rc == STORE_OK && (errno = 0, entry = readdir(stream)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = error_set(err, STORE_EXISTS, "cannot make a store in %s: the directory is not empty", directory);
+    if (rc == STORE_OK && errno != 0)
+        rc = error_set(err, store_error_from_errno(errno), "cannot list %s: %s", directory, strerror(errno));
+    (void)closedir(stream);
+    return rc;
+}
+
+/* Makes a name durable by syncing the directory it stands in. */
+static int sync_directory(const char *directory) {
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int failed = fsync(fd);
+    int saved_errno = errno;
+    (void)close(fd);
+    errno = saved_errno;
+    return failed;
+}
+
+/* Writes the whole database under another name first, so that a tidfs.db that is there is complete. */
+static int create_database(const char *directory, const char *new_path, const char *path, struct error *err) {
+    int fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* SQLite gives its other files this mode */
+    if (fd < 0)
+        return error_set(err, store_error_from_errno(errno), "cannot make a store in %s: %s", directory, strerror(errno));
+    (void)close(fd);
+    struct connection *connection;
+    int rc = connection_open(new_path, CONNECTION_WRITE, NULL, &connection, err);
+    if (rc != STORE_OK)
+        return rc;
+    rc = sqlite_schema_create(connection);
+    if (rc != STORE_OK) {
+        (void)error_set(err, (enum store_error)rc, "cannot make a store in %s: %s", directory,
+                        sqlite3_errmsg(connection->db));
+        (void)connection_rollback(connection);
+    }
+    connection_close(connection);
+    if (rc != STORE_OK)
+        return rc;
+    fd = open(new_path, O_RDWR | O_CLOEXEC);
+    bool failed = fd < 0 || fsync(fd) < 0;
+    if (fd >= 0)
+        failed = close(fd) < 0 || failed;
+    if (failed || rename(new_path, path) < 0)
+        rc = error_set(err, store_error_from_errno(errno), "cannot make a store in %s: %s", directory, strerror(errno));
+    return rc;
+}
+
+/* Only what a create that failed can have made. */
+static void remove_created(const char *directory) {
+    static const char *const names[] = {DATABASE_FILE, NEW_DATABASE_FILE, NEW_DATABASE_FILE "-wal",
+                                        NEW_DATABASE_FILE "-shm", NEW_DATABASE_FILE "-journal"};
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        (void)unlinkat(fd, names[i], 0);
+    (void)unlinkat(fd, BODY_DIRECTORY, AT_REMOVEDIR);
+    (void)close(fd);
+}
+
+int storage_sqlite_create(const char *directory, struct error *err) {
+    int rc = check_empty(directory, err);
+    if (rc != STORE_OK)
+        return rc;
+    char *new_path = NULL, *path = NULL, *parent = NULL;
+    if (asprintf(&new_path, "%s/" NEW_DATABASE_FILE, directory) < 0)
+        new_path = NULL;
+    if (asprintf(&path, "%s/" DATABASE_FILE, directory) < 0)
+        path = NULL;
+    if (asprintf(&parent, "%s/..", directory) < 0)
+        parent = NULL;
+    if (!new_path || !path || !parent) {
+        rc = error_set(err, STORE_NO_MEMORY, "cannot make a store in %s: out of memory", directory);
+        goto out;
+    }
+    rc = body_files_create(directory, err);
+    if (rc == STORE_OK)
+        rc = create_database(directory, new_path, path, err);
+    if (rc == STORE_OK && (sync_directory(directory) < 0 || sync_directory(parent) < 0))
+        rc = error_set(err, store_error_from_errno(errno), "cannot sync %s: %s", directory, strerror(errno));
+    if (rc != STORE_OK)
+        remove_created(directory);
+out:
+    free(new_path);
+    free(path);
+    free(parent);
+    return rc;
+}
+
+/* What can be told of the file before SQLite sees it. */
+static int check_files(const char *directory, const char *path, struct error *err) {
+    static const char magic[16] = "SQLite format 3";
+    char header[16];
+    struct stat status;
+    if (stat(directory, &status) < 0)
+        return error_set(err, errno == ENOENT || errno == ENOTDIR ? STORE_NOT_A_STORE : STORE_IO,
+                         "there is no store at %s: %s", directory, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return error_set(err, STORE_NOT_A_STORE, "%s is not a tidfs store: it is not a directory", directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno == ENOENT)
+            return error_set(err, STORE_NOT_A_STORE, "%s is not a tidfs store: it has no " DATABASE_FILE, directory);
+        return error_set(err, STORE_IO, "cannot open %s: %s", path, strerror(errno));
+    }
+    ssize_t got = pread(fd, header, sizeof header, 0);
+    int saved_errno = errno;
+    (void)close(fd);
+    if (got < 0)
+        return error_set(err, STORE_IO, "cannot read %s: %s", path, strerror(saved_errno));
+    if (got == 0)
+        return error_set(err, STORE_CORRUPT, "%s is damaged: it is empty", path);
+    if (got < (ssize_t)sizeof header || memcmp(header, magic, sizeof header) != 0)
+        return error_set(err, STORE_CORRUPT, "%s is damaged: it does not begin as a SQLite database", path);
+    return STORE_OK;
+}
+
+/* True if commits lie in a WAL that was never moved into the database. */
+static bool wal_is_left(const char *path) {
+    char *wal = NULL;
+    struct stat status;
+    bool left = asprintf(&wal, "%s-wal", path) < 0 || (stat(wal, &status) == 0 && status.st_size > 0);
+    free(wal);
+    return left;
+}
+
+static int check_with_reader(struct sqlite_storage *storage, struct error *err) {
+    struct connection *reader;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "cannot open %s: %s", storage->path, store_error_text(rc));
+    rc = sqlite_schema_check(reader, storage->directory, err);
+    connection_pool_give(&storage->readers, reader);
+    return rc;
+}
+
+/* Opens for reading. Where SQLite's lock files cannot be made, nobody writes, and no locks are needed. */
+static int open_readers(struct sqlite_storage *storage, struct error *err) {
+    int rc = check_with_reader(storage, err);
+    if ((rc != STORE_IO && rc != STORE_READ_ONLY) || access(storage->directory, W_OK) == 0)
+        return rc;
+    if (wal_is_left(storage->path))
+        return error_set(err, STORE_READ_ONLY,
+                         "%s was not closed cleanly and its disk is read-only: open it once where it can be written, "
+                         "or copy it to such a place",
+                         storage->directory);
+    log_write(storage->log, LOG_LEVEL_INFO, "%s lies on a read-only disk: reading without locks", storage->directory);
+    connection_pool_release(&storage->readers);
+    rc = connection_pool_init(&storage->readers, storage->path, CONNECTION_READ_IMMUTABLE, storage->log);
+    assert(rc == STORE_OK);
+    return check_with_reader(storage, err);
+}
+
+/* Opens for writing, and proves that the disk allows it. */
+static int open_for_writing(struct sqlite_storage *storage, struct error *err) {
+    int rc = open_writer(storage, err);
+    if (rc != STORE_OK)
+        return rc;
+    rc = sqlite_schema_check(storage->writer, storage->directory, err);
+    if (rc != STORE_OK)
+        return rc;
+    rc = statement_run(storage->writer, STATEMENT_BEGIN_WRITE, NULL, 0);
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "%s cannot be written: %s", storage->directory,
+                         sqlite3_errmsg(storage->writer->db));
+    if (!connection_rollback(storage->writer))
+        return error_set(err, STORE_IO, "%s cannot be written: %s", storage->directory,
+                         sqlite3_errmsg(storage->writer->db));
+    rc = checkpointer_start(storage->path, storage->log, &storage->checkpointer, err);
+    if (rc == STORE_OK)
+        checkpointer_watch(storage->checkpointer, storage->writer);
+    return rc;
+}
+
+static int open_bodies(struct sqlite_storage *storage, struct error *err) {
+    struct connection *reader;
+    struct state_row state;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc == STORE_OK) {
+        rc = state_row_get(reader, &state);
+        connection_pool_give(&storage->readers, reader);
+    }
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "cannot read %s: %s", storage->path, store_error_text(rc));
+    atomic_store(&storage->next_body, state.next_body);
+    struct body_end end = {.file = (uint32_t)state.body_file, .end = state.body_end};
+    return body_files_open(storage->directory, storage->writable, end, storage->log, &storage->bodies, err);
+}
+
+int storage_sqlite_open(const char *directory, const struct storage_open_options *options, struct storage **out,
+                        struct error *err) {
+    struct sqlite_storage *storage = calloc(1, sizeof *storage);
+    if (!storage)
+        return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", directory);
+    storage->base.ops = &sqlite_ops;
+    storage->log = options->log;
+    storage->writable = options->writable;
+    storage->directory = realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
+    if (!storage->directory)
+        storage->directory = strdup(directory);
+    if (!storage->directory || asprintf(&storage->path, "%s/" DATABASE_FILE, storage->directory) < 0)
+        storage->path = NULL;
+    bool mutex = pthread_mutex_init(&storage->writer_mutex, NULL) == 0;
+    if (!storage->directory || !storage->path || !mutex ||
+        connection_pool_init(&storage->readers, storage->path, CONNECTION_READ, storage->log) != STORE_OK) {
+        if (mutex)
+            (void)pthread_mutex_destroy(&storage->writer_mutex);
+        free(storage->directory);
+        free(storage->path);
+        free(storage);
+        return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", directory);
+    }
+    int rc = check_files(directory, storage->path, err);
+    if (rc == STORE_OK)
+        rc = options->writable ? open_for_writing(storage, err) : open_readers(storage, err);
+    if (rc == STORE_OK)
+        rc = open_bodies(storage, err);
+    if (rc != STORE_OK)
+        sqlite_close(&storage->base);
+    else
+        *out = &storage->base;
+    return rc;
+}

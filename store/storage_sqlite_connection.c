@@ -1,0 +1,230 @@
+#include "store/storage_sqlite_connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/storage_sqlite_row.h"
+
+#define READERS_MOST      8
+#define BUSY_TIMEOUT_MS   10000
+
+/* Nothing in the schema may run code, and every page is checked for sanity when it is read. */
+static const char setup_sql[] = "PRAGMA trusted_schema = OFF;"
+                                "PRAGMA cell_size_check = ON;"
+                                "PRAGMA temp_store = MEMORY;"
+                                "PRAGMA secure_delete = OFF;"
+                                "PRAGMA synchronous = FULL;"
+                                "PRAGMA cache_size = -4096;";
+
+static int error_from_sqlite(sqlite3 *db, int result) {
+    switch (result & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return STORE_OK;
+    case SQLITE_NOMEM:
+        return STORE_NO_MEMORY;
+    case SQLITE_FULL:
+        return STORE_FULL;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return STORE_READ_ONLY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return STORE_CORRUPT;
+    case SQLITE_CONSTRAINT:
+        return STORE_INVALID;
+    case SQLITE_TOOBIG:
+        return STORE_TOO_BIG;
+    case SQLITE_IOERR: {
+        if (result == SQLITE_IOERR_NOMEM)
+            return STORE_NO_MEMORY;
+        if (result == SQLITE_IOERR_DATA || result == SQLITE_IOERR_CORRUPTFS)
+            return STORE_CORRUPT;
+        /* SQLite itself knows ENOSPC on some of its writes only, and no EDQUOT. */
+        int saved_errno = db ? sqlite3_system_errno(db) : 0;
+        return saved_errno == ENOSPC || saved_errno == EDQUOT ? STORE_FULL : STORE_IO;
+    }
+    default:
+        return STORE_IO;
+    }
+}
+
+int connection_failed(struct connection *connection, int result, const char *doing, const char *statement) {
+    int extended = sqlite3_extended_errcode(connection->db);
+    if ((extended & 0xff) == (result & 0xff))
+        result = extended;
+    log_write(connection->log, LOG_LEVEL_ERROR, "database: cannot %s `%s`: %s (%d, %s)", doing, statement ? statement : "",
+              sqlite3_errmsg(connection->db), result, sqlite3_errstr(result));
+    return error_from_sqlite(connection->db, result);
+}
+
+int connection_corrupt(const struct connection *connection, const char *format, ...) {
+    char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    if (vsnprintf(text, sizeof text, format, arguments) < 0)
+        text[0] = '\0';
+    va_end(arguments);
+    log_write(connection->log, LOG_LEVEL_ERROR, "database: %s", text);
+    return STORE_CORRUPT;
+}
+
+/* The URI of a path: SQLite decodes %XX, and ? and # would end the path. */
+static char *make_uri(const char *path, enum connection_kind kind) {
+    static const char hex[] = "0123456789ABCDEF";
+    static const char tail[] = "?immutable=1";
+    char *uri = malloc(sizeof "file:" + 3 * strlen(path) + sizeof tail);
+    if (!uri)
+        return NULL;
+    char *end = stpcpy(uri, "file:");
+    for (; *path; path++) {
+        unsigned char byte = (unsigned char)*path;
+        if (byte == '%' || byte == '?' || byte == '#') {
+            *end++ = '%';
+            *end++ = hex[byte >> 4];
+            *end++ = hex[byte & 15];
+        } else {
+            *end++ = *path;
+        }
+    }
+    strcpy(end, kind == CONNECTION_READ_IMMUTABLE ? tail : "");
+    return uri;
+}
+
+static int set_up(sqlite3 *db) {
+    int result = sqlite3_extended_result_codes(db, 1);
+    if (result == SQLITE_OK)
+        result = sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+    if (result == SQLITE_OK)
+        result = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_exec(db, setup_sql, NULL, NULL, NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_wal_autocheckpoint(db, 0);
+    return result;
+}
+
+int connection_open(const char *path, enum connection_kind kind, struct log *log, struct connection **out,
+                    struct error *err) {
+    struct connection *connection = calloc(1, sizeof *connection);
+    char *uri = make_uri(path, kind);
+    if (!connection || !uri) {
+        free(connection);
+        free(uri);
+        return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", path);
+    }
+    connection->log = log;
+    int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+    flags |= kind == CONNECTION_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+    int result = sqlite3_open_v2(uri, &connection->db, flags, NULL);
+    free(uri);
+    if (result == SQLITE_OK)
+        result = set_up(connection->db);
+    if (result != SQLITE_OK) {
+        int rc = connection->db ? connection_failed(connection, result, "open", path) : STORE_NO_MEMORY;
+        (void)error_set(err, rc, "cannot open %s: %s", path,
+                        connection->db ? sqlite3_errmsg(connection->db) : "out of memory");
+        connection_close(connection);
+        return rc;
+    }
+    *out = connection;
+    return STORE_OK;
+}
+
+void connection_close(struct connection *connection) {
+    if (!connection)
+        return;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        (void)sqlite3_finalize(connection->statements[i]);
+    if (sqlite3_close(connection->db) != SQLITE_OK) {
+        log_write(connection->log, LOG_LEVEL_ERROR, "database: cannot close: %s", sqlite3_errmsg(connection->db));
+        assert(!"a statement was left behind");
+    }
+    free(connection);
+}
+
+bool connection_rollback(struct connection *connection) {
+    /* SQLite has rolled back already after some errors. */
+    if (sqlite3_get_autocommit(connection->db))
+        return true;
+    return statement_run(connection, STATEMENT_ROLLBACK, NULL, 0) == STORE_OK && sqlite3_get_autocommit(connection->db);
+}
+
+int connection_check_horizon(struct connection *connection, uint64_t before) {
+    unsigned version = 0;
+    int result = sqlite3_file_control(connection->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+    if (result != SQLITE_OK)
+        return connection_failed(connection, result, "ask", "SQLITE_FCNTL_DATA_VERSION");
+    if (!connection->horizon_known || connection->horizon_version != version) {
+        struct state_row state;
+        int rc = state_row_get(connection, &state);
+        if (rc != STORE_OK)
+            return rc;
+        connection->horizon = state.horizon;
+        connection->horizon_version = version;
+        connection->horizon_known = true;
+    }
+    return before <= connection->horizon ? STORE_PACKED : STORE_OK;
+}
+
+int connection_pool_init(struct connection_pool *pool, const char *path, enum connection_kind kind, struct log *log) {
+    *pool = (struct connection_pool){.path = path, .kind = kind, .log = log};
+    if (pthread_mutex_init(&pool->mutex, NULL) != 0)
+        return STORE_NO_MEMORY;
+    if (pthread_cond_init(&pool->returned, NULL) != 0) {
+        (void)pthread_mutex_destroy(&pool->mutex);
+        return STORE_NO_MEMORY;
+    }
+    return STORE_OK;
+}
+
+void connection_pool_release(struct connection_pool *pool) {
+    while (pool->idle) {
+        struct connection *connection = pool->idle;
+        pool->idle = connection->next;
+        connection_close(connection);
+        pool->count--;
+    }
+    assert(pool->count == 0);
+    (void)pthread_cond_destroy(&pool->returned);
+    (void)pthread_mutex_destroy(&pool->mutex);
+}
+
+int connection_pool_take(struct connection_pool *pool, struct connection **connection) {
+    (void)pthread_mutex_lock(&pool->mutex);
+    while (!pool->idle && pool->count >= READERS_MOST)
+        (void)pthread_cond_wait(&pool->returned, &pool->mutex);
+    *connection = pool->idle;
+    if (pool->idle)
+        pool->idle = pool->idle->next;
+    else
+        pool->count++;
+    (void)pthread_mutex_unlock(&pool->mutex);
+    if (*connection)
+        return STORE_OK;
+
+    int rc = connection_open(pool->path, pool->kind, pool->log, connection, NULL);
+    if (rc != STORE_OK) {
+        (void)pthread_mutex_lock(&pool->mutex);
+        pool->count--;
+        (void)pthread_cond_signal(&pool->returned);
+        (void)pthread_mutex_unlock(&pool->mutex);
+    }
+    return rc;
+}
+
+void connection_pool_give(struct connection_pool *pool, struct connection *connection) {
+    assert(sqlite3_get_autocommit(connection->db));
+    (void)pthread_mutex_lock(&pool->mutex);
+    connection->next = pool->idle;
+    pool->idle = connection;
+    (void)pthread_cond_signal(&pool->returned);
+    (void)pthread_mutex_unlock(&pool->mutex);
+}

@@ -1,0 +1,78 @@
+/* Private to storage_sqlite*.c: connections to tidfs.db, and the pool of those that read.
+ *
+ * Invariants
+ *  1. A connection in the pool has no statement running and no transaction open.
+ *  2. A reading connection is opened read-only, so a mistake above cannot write through it.
+ *
+ * Threads: a connection belongs to who took or opened it. The pool has one mutex, a leaf: nothing is locked under it.
+ */
+#ifndef TIDFS_STORE_STORAGE_SQLITE_CONNECTION_H
+#define TIDFS_STORE_STORAGE_SQLITE_CONNECTION_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/error.h"
+#include "store/log.h"
+#include "store/storage_sqlite_statement.h"
+
+#define DATABASE_FILE "tidfs.db"
+
+enum connection_kind {
+    CONNECTION_READ,
+    CONNECTION_READ_IMMUTABLE, /* takes no locks: for a disk that nobody can write to */
+    CONNECTION_WRITE,
+};
+
+struct connection {
+    sqlite3 *db;
+    struct log *log;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    struct connection *next; /* in the pool's idle list */
+
+    /* The horizon as read when SQLite's counter of foreign commits stood at horizon_version. */
+    bool horizon_known;
+    unsigned horizon_version;
+    uint64_t horizon;
+};
+
+/* Failures are logged, and told in err. */
+int connection_open(const char *path, enum connection_kind kind, struct log *log, struct connection **connection,
+                    struct error *err);
+/* NULL is legal. */
+void connection_close(struct connection *connection);
+
+/* The store error for a SQLite result, logged with SQLite's words and the statement. */
+int connection_failed(struct connection *connection, int result, const char *doing, const char *statement);
+/* Logs what is wrong in the database and returns STORE_CORRUPT. */
+int connection_corrupt(const struct connection *connection, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Ends a write transaction that failed. False: the connection is of no more use and must be closed. */
+bool connection_rollback(struct connection *connection);
+
+/* STORE_PACKED if before <= horizon. To be called after the rows were read: a packer moves the horizon before it
+ * removes anything, so what was read is right if the horizon is still below. Costs a statement only after a
+ * commit of others. */
+int connection_check_horizon(struct connection *connection, uint64_t before);
+
+struct connection_pool {
+    const char *path; /* the owner's */
+    enum connection_kind kind;
+    struct log *log;
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t returned;
+    struct connection *idle; /* the last returned first: its page cache is the warmest */
+    unsigned count;          /* idle ones and those taken */
+};
+
+int connection_pool_init(struct connection_pool *pool, const char *path, enum connection_kind kind, struct log *log);
+/* Every connection must have been given back. */
+void connection_pool_release(struct connection_pool *pool);
+/* Waits for one when all are taken. */
+int connection_pool_take(struct connection_pool *pool, struct connection **connection);
+void connection_pool_give(struct connection_pool *pool, struct connection *connection);
+
+#endif

@@ -1,0 +1,265 @@
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/storage_sqlite.h"
+
+int sqlite_get_state(struct storage *base, struct storage_state *state) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    struct state_row row;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    /* Transactions first: a commit between the two reads shows as a next_oid that is ahead, which is harmless. */
+    rc = last_transaction_get(reader, &state->last_seq, &state->last_tid);
+    if (rc == STORE_OK)
+        rc = state_row_get(reader, &row);
+    connection_pool_give(&storage->readers, reader);
+    if (rc == STORE_OK) {
+        state->next_oid = row.next_oid;
+        state->horizon = row.horizon;
+        state->packed_at = row.packed_at;
+    }
+    return rc;
+}
+
+/* What there is to say of a part of which no revision is older than `before`. */
+static int explain_absence(struct connection *reader, uint64_t oid, uint64_t part, uint64_t before,
+                           enum load_outcome *outcome, struct revision *revision) {
+    struct value values[] = {value_integer(oid), value_integer(part), value_integer(before)};
+    uint64_t found;
+    *outcome = LOAD_NOT_YET;
+    int rc = statement_integer(reader, STATEMENT_REVISION_NEXT_SEQ, values, 3, &revision->until);
+    if (rc != STORE_ABSENT)
+        return rc;
+    revision->until = UINT64_MAX;
+    rc = statement_integer(reader, STATEMENT_OBJECT_EXISTS, values, 1, &found);
+    if (rc == STORE_ABSENT) {
+        *outcome = LOAD_NO_OBJECT;
+        rc = STORE_OK;
+    }
+    return rc;
+}
+
+static int read_before(struct connection *reader, uint64_t oid, uint64_t part, uint64_t before,
+                       enum load_outcome *outcome, struct revision *revision) {
+    struct value values[] = {value_integer(oid), value_integer(part), value_integer(before)};
+    sqlite3_stmt *statement;
+    int rc = statement_get(reader, STATEMENT_REVISION_BEFORE, values, 3, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(reader, statement);
+    if (rc == STORE_OK)
+        rc = revision_row_decode(reader, statement, revision);
+    statement_reset(statement);
+    if (rc == STORE_ABSENT)
+        return explain_absence(reader, oid, part, before, outcome, revision);
+    if (rc == STORE_OK)
+        *outcome = revision->data ? LOAD_DATA : LOAD_DELETED;
+    return rc;
+}
+
+int sqlite_load_before(struct storage *base, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome,
+                       struct revision *revision) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = read_before(reader, oid, part, before, outcome, revision);
+    int horizon = connection_check_horizon(reader, before);
+    connection_pool_give(&storage->readers, reader);
+    if (horizon != STORE_OK) {
+        revision_release(revision);
+        *outcome = LOAD_PACKED;
+        rc = horizon == STORE_PACKED ? STORE_OK : horizon;
+    }
+    return rc;
+}
+
+int sqlite_load_revision(struct storage *base, uint64_t id, struct revision *revision) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    struct value value = value_integer(id);
+    sqlite3_stmt *statement;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = statement_get(reader, STATEMENT_REVISION_BY_ID, &value, 1, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(reader, statement);
+    if (rc == STORE_OK)
+        rc = revision_row_decode(reader, statement, revision);
+    statement_reset(statement);
+    connection_pool_give(&storage->readers, reader);
+    return rc;
+}
+
+int sqlite_next_part(struct storage *base, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    struct value values[] = {value_integer(oid), value_integer(from), value_integer(before)};
+    uint64_t has_data = 0;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    /* Part by part and not one statement over all revisions: a part may have a million of them. */
+    do {
+        rc = statement_integer(reader, STATEMENT_REVISION_NEXT_PART, values, 2, part);
+        if (rc != STORE_OK)
+            break;
+        values[1] = value_integer(*part);
+        rc = statement_integer(reader, STATEMENT_REVISION_HAS_DATA, values, 3, &has_data);
+        if (rc == STORE_ABSENT) {
+            has_data = 0;
+            rc = STORE_OK;
+        }
+        values[1] = value_integer(*part + 1);
+    } while (rc == STORE_OK && !has_data);
+    int horizon = connection_check_horizon(reader, before);
+    connection_pool_give(&storage->readers, reader);
+    return horizon != STORE_OK ? horizon : rc;
+}
+
+int sqlite_subtree(struct storage *base, uint64_t directory, uint64_t before, struct subtree *subtree) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    struct value values[] = {value_integer(directory), value_integer(before)};
+    sqlite3_stmt *statement;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = statement_get(reader, STATEMENT_SUBTREE_BEFORE, values, 2, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(reader, statement);
+    if (rc == STORE_OK) {
+        bool newest = sqlite3_column_type(statement, 2) == SQLITE_NULL;
+        subtree->id = column_integer(statement, 0);
+        subtree->seq = column_integer(statement, 1);
+        subtree->until = newest ? UINT64_MAX : column_integer(statement, 2);
+    }
+    statement_reset(statement);
+    int horizon = connection_check_horizon(reader, before);
+    connection_pool_give(&storage->readers, reader);
+    return horizon != STORE_OK ? horizon : rc;
+}
+
+static int collect_changed(struct connection *reader, uint64_t after_seq, uint64_t **oids, size_t *count) {
+    struct value value = value_integer(after_seq < SEQ_MAX ? after_seq : SEQ_MAX);
+    size_t capacity = 0;
+    sqlite3_stmt *statement;
+    int rc = statement_get(reader, STATEMENT_CHANGED, &value, 1, &statement);
+    while (rc == STORE_OK && (rc = statement_step(reader, statement)) == STORE_OK) {
+        if (*count == capacity) {
+            capacity = capacity ? capacity * 2 : 64;
+            uint64_t *grown = reallocarray(*oids, capacity, sizeof **oids);
+            if (!grown) {
+                rc = STORE_NO_MEMORY;
+                break;
+            }
+            *oids = grown;
+        }
+        (*oids)[(*count)++] = column_integer(statement, 0);
+    }
+    statement_reset(statement);
+    return rc == STORE_ABSENT ? STORE_OK : rc;
+}
+
+int sqlite_changed(struct storage *base, uint64_t after_seq, uint64_t **oids, size_t *count) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = collect_changed(reader, after_seq, oids, count);
+    connection_pool_give(&storage->readers, reader);
+    if (rc != STORE_OK) {
+        free(*oids);
+        *oids = NULL;
+        *count = 0;
+    }
+    return rc;
+}
+
+static int read_body_row(struct connection *reader, const struct body_ref *ref, uint8_t *buffer) {
+    struct value value = value_integer(ref->position);
+    const uint8_t *data;
+    size_t length;
+    uint64_t sum;
+    sqlite3_stmt *statement;
+    int rc = statement_get(reader, STATEMENT_BODY_GET, &value, 1, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(reader, statement);
+    if (rc == STORE_ABSENT)
+        rc = connection_corrupt(reader, "body %" PRIu64 " is missing", ref->position);
+    if (rc == STORE_OK)
+        rc = body_row_decode(reader, statement, &data, &length, &sum);
+    if (rc == STORE_OK && (length != ref->length || sum != ref->sum))
+        rc = connection_corrupt(reader, "body %" PRIu64 " is not the one that is referred to", ref->position);
+    if (rc == STORE_OK)
+        memcpy(buffer, data, length);
+    statement_reset(statement);
+    return rc;
+}
+
+int sqlite_body_read(struct storage *base, const struct body_ref *ref, uint8_t *buffer) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    if (ref->file != 0)
+        return body_files_read(storage->bodies, ref, buffer);
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = read_body_row(reader, ref, buffer);
+    connection_pool_give(&storage->readers, reader);
+    return rc;
+}
+
+static int read_transaction(struct sqlite_storage *storage, enum statement id, uint64_t key,
+                            struct transaction *transaction) {
+    struct connection *reader;
+    struct value value = value_integer(key);
+    sqlite3_stmt *statement;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = statement_get(reader, id, &value, 1, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(reader, statement);
+    if (rc == STORE_OK)
+        rc = transaction_row_decode(reader, statement, transaction, NULL);
+    statement_reset(statement);
+    connection_pool_give(&storage->readers, reader);
+    return rc;
+}
+
+int sqlite_transaction_before(struct storage *base, uint64_t tid, struct transaction *transaction) {
+    if (tid == 0)
+        return STORE_ABSENT;
+    uint64_t newest = tid - 1 < (uint64_t)INT64_MAX ? tid - 1 : (uint64_t)INT64_MAX;
+    return read_transaction(sqlite_storage_of(base), STATEMENT_TRANSACTION_BEFORE, newest, transaction);
+}
+
+int sqlite_transaction_at(struct storage *base, uint64_t seq, struct transaction *transaction) {
+    return read_transaction(sqlite_storage_of(base), STATEMENT_TRANSACTION_AT, seq, transaction);
+}
+
+int sqlite_touched(struct storage *base, uint64_t oid, uint64_t before, uint64_t *seq) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct connection *reader;
+    struct subtree subtree;
+    /* Directories, and only they, have marks, from their birth. */
+    int rc = sqlite_subtree(base, oid, before, &subtree);
+    if (rc != STORE_ABSENT) {
+        *seq = subtree.seq;
+        return rc;
+    }
+    rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    struct value values[] = {value_integer(oid), value_integer(PART_INODE), value_integer(before)};
+    rc = statement_integer(reader, STATEMENT_REVISION_SEQ_BEFORE, values, 3, seq);
+    connection_pool_give(&storage->readers, reader);
+    return rc;
+}

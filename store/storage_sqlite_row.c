@@ -1,0 +1,267 @@
+#include "store/storage_sqlite_row.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* Reads the columns [0, count) into values; true if the checksum in column `count` is theirs. */
+static bool read_columns(sqlite3_stmt *statement, struct value *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        values[i] = column_value(statement, (int)i);
+    return column_integer(statement, (int)count) == row_sum(values, count);
+}
+
+/* Runs an insert of the values with their checksum as the last one. */
+static int insert(struct connection *connection, enum statement id, struct value *values, size_t count) {
+    values[count - 1] = value_integer(row_sum(values, count - 1));
+    return statement_run(connection, id, values, count);
+}
+
+static bool is_time_ns(uint64_t ns) {
+    return ns <= 999999999;
+}
+
+int state_row_get(struct connection *connection, struct state_row *state) {
+    struct value values[9];
+    sqlite3_stmt *statement;
+    int rc = statement_get(connection, STATEMENT_STATE_GET, NULL, 0, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(connection, statement);
+    if (rc == STORE_ABSENT)
+        rc = connection_corrupt(connection, "the row of the table state is missing");
+    if (rc == STORE_OK && !read_columns(statement, values, COUNT(values)))
+        rc = connection_corrupt(connection, "the row of the table state has a wrong checksum");
+    if (rc == STORE_OK && (values[4].integer > UINT32_MAX || !is_time_ns(values[8].integer)))
+        rc = connection_corrupt(connection, "the row of the table state has a value out of range");
+    if (rc == STORE_OK)
+        *state = (struct state_row){
+            .next_oid = values[0].integer,
+            .next_revision = values[1].integer,
+            .next_body = values[2].integer,
+            .next_subtree = values[3].integer,
+            .body_file = values[4].integer,
+            .body_end = values[5].integer,
+            .horizon = values[6].integer,
+            .packed_at = {.tv_sec = (time_t)values[7].integer, .tv_nsec = (long)values[8].integer},
+        };
+    statement_reset(statement);
+    return rc;
+}
+
+int state_row_put(struct connection *connection, enum statement how, const struct state_row *state) {
+    struct value values[] = {
+        value_integer(state->next_oid),
+        value_integer(state->next_revision),
+        value_integer(state->next_body),
+        value_integer(state->next_subtree),
+        value_integer(state->body_file),
+        value_integer(state->body_end),
+        value_integer(state->horizon),
+        value_integer((uint64_t)state->packed_at.tv_sec),
+        value_integer((uint64_t)state->packed_at.tv_nsec),
+        value_integer(0),
+    };
+    return insert(connection, how, values, COUNT(values));
+}
+
+int last_transaction_get(struct connection *connection, uint64_t *seq, uint64_t *tid) {
+    sqlite3_stmt *statement;
+    *seq = *tid = 0;
+    int rc = statement_get(connection, STATEMENT_LAST_TRANSACTION, NULL, 0, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(connection, statement);
+    if (rc == STORE_OK) {
+        *seq = column_integer(statement, 0);
+        *tid = column_integer(statement, 1);
+    }
+    statement_reset(statement);
+    if (rc == STORE_ABSENT)
+        return STORE_OK;
+    if (rc == STORE_OK && (*seq == 0 || *seq > SEQ_MAX || *tid == 0 || *tid > INT64_MAX))
+        return connection_corrupt(connection, "the newest transaction has seq %" PRIu64 " and tid %016" PRIx64, *seq,
+                                  *tid);
+    return rc;
+}
+
+int revision_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct revision *revision) {
+    struct value values[5];
+    if (!read_columns(statement, values, COUNT(values)))
+        return connection_corrupt(connection,
+                                  "revision %" PRIu64 " (oid %" PRIu64 ", part %" PRIu64 ", seq %" PRIu64
+                                  ") has a wrong checksum",
+                                  values[0].integer, values[1].integer, values[2].integer, values[3].integer);
+    *revision = (struct revision){
+        .id = values[0].integer,
+        .oid = values[1].integer,
+        .part = values[2].integer,
+        .seq = values[3].integer,
+        .until = sqlite3_column_type(statement, 6) == SQLITE_INTEGER ? column_integer(statement, 6) : UINT64_MAX,
+    };
+    if (values[4].kind == VALUE_NULL)
+        return STORE_OK;
+    revision->data = malloc(values[4].length + 1);
+    if (!revision->data)
+        return STORE_NO_MEMORY;
+    if (values[4].length > 0)
+        memcpy(revision->data, values[4].bytes, values[4].length);
+    revision->length = values[4].length;
+    return STORE_OK;
+}
+
+int revision_row_insert(struct connection *connection, uint64_t id, uint64_t seq, const struct new_revision *revision) {
+    struct value values[] = {
+        value_integer(id),
+        value_integer(revision->oid),
+        value_integer(revision->part),
+        value_integer(seq),
+        value_blob(revision->data, revision->length),
+        value_integer(0),
+    };
+    return insert(connection, STATEMENT_REVISION_INSERT, values, COUNT(values));
+}
+
+int transaction_row_decode(const struct connection *connection, sqlite3_stmt *statement,
+                           struct transaction *transaction, uint64_t *first_revision) {
+    struct value values[9];
+    if (!read_columns(statement, values, COUNT(values)))
+        return connection_corrupt(connection, "transaction %" PRIu64 " (tid %016" PRIx64 ") has a wrong checksum",
+                                  values[0].integer, values[1].integer);
+    if (!is_time_ns(values[4].integer) || values[7].kind != VALUE_BLOB || values[8].kind != VALUE_BLOB)
+        return connection_corrupt(connection, "transaction %" PRIu64 " has a value out of range", values[0].integer);
+    *transaction = (struct transaction){
+        .seq = values[0].integer,
+        .tid = values[1].integer,
+        .base = values[2].integer,
+        .wall = {.tv_sec = (time_t)values[3].integer, .tv_nsec = (long)values[4].integer},
+        .object_count = values[5].integer,
+        .user = strndup(values[7].bytes, values[7].length),
+        .message = strndup(values[8].bytes, values[8].length),
+    };
+    if (first_revision)
+        *first_revision = values[6].integer;
+    if (!transaction->user || !transaction->message) {
+        transaction_release(transaction);
+        return STORE_NO_MEMORY;
+    }
+    return STORE_OK;
+}
+
+int transaction_row_insert(struct connection *connection, const struct transaction *transaction,
+                           uint64_t first_revision) {
+    struct value values[] = {
+        value_integer(transaction->seq),
+        value_integer(transaction->tid),
+        value_integer(transaction->base),
+        value_integer((uint64_t)transaction->wall.tv_sec),
+        value_integer((uint64_t)transaction->wall.tv_nsec),
+        value_integer(transaction->object_count),
+        value_integer(first_revision),
+        value_text(transaction->user, strlen(transaction->user)),
+        value_text(transaction->message, strlen(transaction->message)),
+        value_integer(0),
+    };
+    return insert(connection, STATEMENT_TRANSACTION_INSERT, values, COUNT(values));
+}
+
+unsigned entry_level(uint64_t born, uint64_t died) {
+    assert(died > born);
+    return 63 - (unsigned)__builtin_clzll(died - born);
+}
+
+int entry_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct entry_row *row) {
+    struct value values[8];
+    bool past = sqlite3_column_type(statement, 6) != SQLITE_NULL;
+    for (size_t i = 0; i < COUNT(values); i++)
+        values[i] = column_value(statement, (int)i);
+    if (column_integer(statement, 8) != row_sum(values, past ? 8 : 6))
+        return connection_corrupt(connection, "%s %" PRIu64 " of directory %" PRIu64 " has a wrong checksum",
+                                  past ? "past entry" : "entry", values[1].integer, values[0].integer);
+    if (values[2].kind != VALUE_BLOB || values[2].length > NAME_BYTES_MAX || values[4].integer > UINT32_MAX ||
+        (past && (values[6].integer <= values[5].integer ||
+                  values[7].integer != entry_level(values[5].integer, values[6].integer))))
+        return connection_corrupt(connection, "%s %" PRIu64 " of directory %" PRIu64 " has a value out of range",
+                                  past ? "past entry" : "entry", values[1].integer, values[0].integer);
+    *row = (struct entry_row){
+        .entry =
+            {
+                .parent = values[0].integer,
+                .index = values[1].integer,
+                .name = (char *)values[2].bytes,
+                .name_length = (uint32_t)values[2].length,
+                .oid = values[3].integer,
+                .type = (uint32_t)values[4].integer,
+                .born = values[5].integer,
+                .died = past ? values[6].integer : UINT64_MAX,
+            },
+        .level = past ? values[7].integer : 0,
+    };
+    return STORE_OK;
+}
+
+int entry_row_insert(struct connection *connection, const struct new_entry *entry, uint64_t born) {
+    struct value values[] = {
+        value_integer(entry->parent), value_integer(entry->index), value_blob(entry->name, entry->name_length),
+        value_integer(entry->oid),    value_integer(entry->type),  value_integer(born),
+        value_integer(0),
+    };
+    return insert(connection, STATEMENT_ENTRY_INSERT, values, COUNT(values));
+}
+
+int past_entry_row_insert(struct connection *connection, const struct entry *entry, uint64_t died) {
+    struct value values[] = {
+        value_integer(entry->parent),
+        value_integer(entry->index),
+        value_blob(entry->name, entry->name_length),
+        value_integer(entry->oid),
+        value_integer(entry->type),
+        value_integer(entry->born),
+        value_integer(died),
+        value_integer(entry_level(entry->born, died)),
+        value_integer(0),
+    };
+    return insert(connection, STATEMENT_PAST_ENTRY_INSERT, values, COUNT(values));
+}
+
+int tag_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct tag *tag) {
+    struct value values[2];
+    bool right = read_columns(statement, values, COUNT(values));
+    if (!right || values[0].kind != VALUE_BLOB || values[0].length > TAG_NAME_MAX)
+        return connection_corrupt(connection, "tag `%.*s` has a wrong checksum",
+                                  values[0].kind == VALUE_BLOB && values[0].length <= TAG_NAME_MAX
+                                      ? (int)values[0].length
+                                      : 0,
+                                  (const char *)values[0].bytes);
+    memcpy(tag->name, values[0].bytes, values[0].length);
+    tag->name[values[0].length] = '\0';
+    tag->tid = values[1].integer;
+    return STORE_OK;
+}
+
+int tag_row_put(struct connection *connection, const char *name, uint64_t tid) {
+    struct value values[] = {value_text(name, strlen(name)), value_integer(tid), value_integer(0)};
+    return insert(connection, STATEMENT_TAG_PUT, values, COUNT(values));
+}
+
+int body_row_insert(struct connection *connection, const struct new_body *body) {
+    struct value values[] = {value_integer(body->id), value_blob(body->data, body->length), value_integer(0)};
+    return insert(connection, STATEMENT_BODY_INSERT, values, COUNT(values));
+}
+
+int body_row_decode(const struct connection *connection, sqlite3_stmt *statement, const uint8_t **data, size_t *length,
+                    uint64_t *sum) {
+    struct value id = column_value(statement, 0), body = column_value(statement, 1);
+    if (body.kind == VALUE_BLOB) {
+        *data = body.bytes;
+        *length = body.length;
+        *sum = XXH3_64bits(body.bytes, body.length);
+        /* The checksum of a row takes bytes as their length and hash, so the body is hashed once for both. */
+        struct value values[] = {id, value_integer(body.length), value_integer(*sum)};
+        if (column_integer(statement, 2) == row_sum(values, COUNT(values)))
+            return STORE_OK;
+    }
+    return connection_corrupt(connection, "body %" PRIu64 " has a wrong checksum", id.integer);
+}

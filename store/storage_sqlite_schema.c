@@ -1,0 +1,168 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "store/storage_sqlite.h"
+
+#define APPLICATION_ID 1953064038 /* "tidf" */
+#define STRING(x)      #x
+#define TEXT_OF(macro) STRING(macro)
+#define RESERVED_BYTES 8 /* at the end of each page: room for page checksums to come without a new format */
+
+static const char pragma_sql[] = "PRAGMA page_size = 4096;"
+                                 "PRAGMA encoding = 'UTF-8';"
+                                 "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
+                                 "PRAGMA user_version = " TEXT_OF(FORMAT_VERSION) ";";
+
+static const char table_sql[] =
+    "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
+
+    "CREATE TABLE state(id INTEGER PRIMARY KEY, next_oid INTEGER NOT NULL, next_revision INTEGER NOT NULL,"
+    " next_body INTEGER NOT NULL, next_subtree INTEGER NOT NULL, body_file INTEGER NOT NULL, body_end INTEGER NOT NULL,"
+    " horizon INTEGER NOT NULL, packed_s INTEGER NOT NULL, packed_ns INTEGER NOT NULL, sum INTEGER NOT NULL);"
+
+    "CREATE TABLE txn(seq INTEGER PRIMARY KEY, tid INTEGER NOT NULL UNIQUE, base INTEGER NOT NULL,"
+    " wall_s INTEGER NOT NULL, wall_ns INTEGER NOT NULL, objects INTEGER NOT NULL, first_revision INTEGER NOT NULL,"
+    " user TEXT NOT NULL, message TEXT NOT NULL, sum INTEGER NOT NULL);"
+
+    "CREATE TABLE revision(id INTEGER PRIMARY KEY, oid INTEGER NOT NULL, part INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " data BLOB, sum INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX revision_oid ON revision(oid, part, seq);"
+
+    "CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL, sum INTEGER NOT NULL);"
+
+    "CREATE TABLE entry(parent INTEGER NOT NULL, idx INTEGER NOT NULL, name BLOB NOT NULL, oid INTEGER NOT NULL,"
+    " type INTEGER NOT NULL, born INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(parent, idx)) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX entry_name ON entry(parent, name);"
+    "CREATE INDEX entry_oid ON entry(oid);"
+
+    "CREATE TABLE past_entry(parent INTEGER NOT NULL, idx INTEGER NOT NULL, name BLOB NOT NULL, oid INTEGER NOT NULL,"
+    " type INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER NOT NULL, level INTEGER NOT NULL,"
+    " sum INTEGER NOT NULL, PRIMARY KEY(parent, idx)) WITHOUT ROWID;"
+    "CREATE INDEX past_entry_name ON past_entry(parent, name, born);"
+    "CREATE INDEX past_entry_level ON past_entry(parent, level, born);"
+    "CREATE INDEX past_entry_oid ON past_entry(oid, born);"
+
+    "CREATE TABLE subtree(id INTEGER PRIMARY KEY, dir INTEGER NOT NULL, seq INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX subtree_dir ON subtree(dir, seq);"
+
+    "CREATE TABLE tag(name TEXT NOT NULL PRIMARY KEY, tid INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;";
+
+static int execute(struct connection *connection, const char *sql) {
+    int result = sqlite3_exec(connection->db, sql, NULL, NULL, NULL);
+    return result == SQLITE_OK ? STORE_OK : connection_failed(connection, result, "run", sql);
+}
+
+static int put_meta(struct connection *connection, const char *key, struct value value) {
+    struct value values[] = {value_text(key, strlen(key)), value};
+    return statement_run(connection, STATEMENT_META_SET, values, 2);
+}
+
+/* A random identity, RFC 9562 version 4. */
+static int make_uuid(char text[37]) {
+    unsigned char b[16];
+    if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
+        return STORE_IO;
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    (void)snprintf(text, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+                   b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    return STORE_OK;
+}
+
+static int put_first_rows(struct connection *connection) {
+    char uuid[37];
+    int rc = make_uuid(uuid);
+    if (rc == STORE_OK)
+        rc = put_meta(connection, "format", value_integer(FORMAT_VERSION));
+    if (rc == STORE_OK)
+        rc = put_meta(connection, "uuid", value_text(uuid, 36));
+    if (rc == STORE_OK)
+        rc = put_meta(connection, "created", value_integer((uint64_t)time(NULL)));
+    struct state_row state = {.next_oid = ROOT_OID + 1, .next_revision = 1, .next_body = 1, .next_subtree = 1};
+    if (rc == STORE_OK)
+        rc = state_row_put(connection, STATEMENT_STATE_INSERT, &state);
+    return rc;
+}
+
+int sqlite_schema_create(struct connection *connection) {
+    int reserved = RESERVED_BYTES;
+    int result = sqlite3_file_control(connection->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+    if (result != SQLITE_OK)
+        return connection_failed(connection, result, "ask", "SQLITE_FCNTL_RESERVE_BYTES");
+    int rc = execute(connection, pragma_sql);
+    if (rc == STORE_OK)
+        rc = statement_run(connection, STATEMENT_BEGIN_WRITE, NULL, 0);
+    if (rc == STORE_OK)
+        rc = execute(connection, table_sql);
+    if (rc == STORE_OK)
+        rc = put_first_rows(connection);
+    if (rc == STORE_OK)
+        rc = statement_run(connection, STATEMENT_COMMIT, NULL, 0);
+    if (rc == STORE_OK)
+        rc = execute(connection, "PRAGMA journal_mode = WAL");
+    return rc;
+}
+
+static int check_version(struct connection *connection, const char *directory, struct error *err) {
+    uint64_t application = 0, version = 0, format = 0;
+    static const char key[] = "format";
+    struct value name = value_text(key, sizeof key - 1);
+    int rc = statement_integer(connection, STATEMENT_APPLICATION_ID, NULL, 0, &application);
+    if (rc == STORE_OK)
+        rc = statement_integer(connection, STATEMENT_USER_VERSION, NULL, 0, &version);
+    if (rc != STORE_OK)
+        return rc;
+    if (application != APPLICATION_ID)
+        return error_set(err, STORE_NOT_A_STORE, "%s is not a tidfs store: its " DATABASE_FILE " was made by another program",
+                         directory);
+    if (version > FORMAT_VERSION)
+        return error_set(err, STORE_NEWER_FORMAT,
+                         "%s has format %" PRIu64 " and this tidfs reads formats up to %d: upgrade tidfs to use it",
+                         directory, version, FORMAT_VERSION);
+    rc = statement_integer(connection, STATEMENT_META_GET, &name, 1, &format);
+    if (rc == STORE_ABSENT || (rc == STORE_OK && (version == 0 || format != version)))
+        return error_set(err, STORE_CORRUPT, "%s is damaged: its format version is given as %" PRIu64 " and as %" PRIu64,
+                         directory, version, format);
+    return rc;
+}
+
+int sqlite_schema_check(struct connection *connection, const char *directory, struct error *err) {
+    struct error none = {0};
+    struct state_row state;
+    uint64_t seq, tid;
+    sqlite3_stmt *statement = NULL;
+    if (!err)
+        err = &none;
+    err->text[0] = '\0';
+    int rc = check_version(connection, directory, err);
+    if (rc == STORE_OK)
+        rc = state_row_get(connection, &state);
+    if (rc == STORE_OK)
+        rc = last_transaction_get(connection, &seq, &tid);
+    if (rc == STORE_OK && seq > 0) {
+        struct value value = value_integer(seq);
+        struct transaction transaction;
+        rc = statement_get(connection, STATEMENT_TRANSACTION_AT, &value, 1, &statement);
+        if (rc == STORE_OK)
+            rc = statement_step(connection, statement);
+        if (rc == STORE_OK)
+            rc = transaction_row_decode(connection, statement, &transaction, NULL);
+        if (rc == STORE_OK)
+            transaction_release(&transaction);
+        statement_reset(statement);
+    }
+    if (rc == STORE_ABSENT)
+        rc = STORE_CORRUPT;
+    if (rc != STORE_OK && err->text[0] == '\0') {
+        if (rc == STORE_CORRUPT)
+            (void)error_set(err, rc, "%s/" DATABASE_FILE " is damaged (%s): `tidfs verify` tells more", directory,
+                            sqlite3_errcode(connection->db) == SQLITE_OK ? "a wrong checksum"
+                                                                         : sqlite3_errmsg(connection->db));
+        else
+            (void)error_set(err, rc, "cannot read %s/" DATABASE_FILE ": %s", directory, sqlite3_errmsg(connection->db));
+    }
+    return rc;
+}
