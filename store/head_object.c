@@ -1,0 +1,246 @@
+/* The table of objects in memory: what the kernel holds, and what is not durable yet. Everything else is in the storage. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/head_private.h"
+
+#define BUCKETS_FIRST 1024
+
+static size_t bucket_of(uint64_t oid, size_t bucket_count) {
+    return (size_t)(oid * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (bucket_count - 1);
+}
+
+int object_table_new(struct head *head) {
+    head->buckets = calloc(BUCKETS_FIRST, sizeof *head->buckets);
+    if (!head->buckets) return -ENOMEM;
+    head->bucket_count = BUCKETS_FIRST;
+    return 0;
+}
+
+static void object_free(struct head *head, struct object *object) {
+    if (object_is_directory(object))
+        directory_free(head, object);
+    else
+        file_free(object);
+    if (object->xattrs) {
+        xattr_set_release(object->xattrs);
+        free(object->xattrs);
+    }
+    inode_record_release(&object->record);
+    free(object);
+}
+
+void object_table_free(struct head *head) {
+    for (size_t i = 0; i < head->bucket_count; i++) {
+        struct object *next;
+        for (struct object *object = head->buckets[i]; object; object = next) {
+            next = object->hash_next;
+            object_free(head, object);
+        }
+    }
+    free(head->buckets);
+}
+
+/* Without memory the table stays as it is, only slower. */
+static void table_grow(struct head *head) {
+    size_t count = head->bucket_count * 2;
+    struct object **buckets = calloc(count, sizeof *buckets);
+    if (!buckets) return;
+    for (size_t i = 0; i < head->bucket_count; i++) {
+        struct object *next;
+        for (struct object *object = head->buckets[i]; object; object = next) {
+            next = object->hash_next;
+            size_t at = bucket_of(object->oid, count);
+            object->hash_next = buckets[at];
+            buckets[at] = object;
+        }
+    }
+    free(head->buckets);
+    head->buckets = buckets;
+    head->bucket_count = count;
+}
+
+static void table_add(struct head *head, struct object *object) {
+    if (head->object_count >= head->bucket_count) table_grow(head);
+    size_t at = bucket_of(object->oid, head->bucket_count);
+    object->hash_next = head->buckets[at];
+    head->buckets[at] = object;
+    head->object_count++;
+}
+
+static void table_remove(struct head *head, struct object *object) {
+    struct object **link = &head->buckets[bucket_of(object->oid, head->bucket_count)];
+    while (*link != object) link = &(*link)->hash_next;
+    *link = object->hash_next;
+    head->object_count--;
+}
+
+struct object *object_find(struct head *head, uint64_t oid) {
+    struct object *object = head->buckets[bucket_of(oid, head->bucket_count)];
+    while (object && object->oid != oid) object = object->hash_next;
+    return object;
+}
+
+static int record_copy(struct inode_record *to, const struct inode_record *from) {
+    *to = *from;
+    if (from->target) {
+        to->target = strdup(from->target);
+        if (!to->target) return -ENOMEM;
+    }
+    return 0;
+}
+
+int object_get(struct head *head, uint64_t oid, struct object **found) {
+    *found = object_find(head, oid);
+    if (*found) return 0;
+    struct inode_version *version;
+    int rc = store_inode(head->store, oid, head->last_seq + 1, &version);
+    if (rc == STORE_ABSENT) return -ESTALE;
+    if (rc < 0) return -store_error_errno(rc);
+    struct object *object = calloc(1, sizeof *object);
+    if (!object || record_copy(&object->record, &version->record) < 0) {
+        free(object);
+        store_release(head->store, version);
+        return -ENOMEM;
+    }
+    store_release(head->store, version);
+    object->oid = oid;
+    object->stored = true;
+    table_add(head, object);
+    *found = object;
+    return 0;
+}
+
+int object_get_directory(struct head *head, uint64_t oid, struct object **object) {
+    int rc = object_get(head, oid, object);
+    if (rc < 0) return rc;
+    if (!object_is_directory(*object)) return -ENOTDIR;
+    return (*object)->gone ? -ENOENT : 0;
+}
+
+struct object *object_new(struct head *head, uint32_t mode) {
+    struct object *object = calloc(1, sizeof *object);
+    if (!object) return NULL;
+    object->oid = head->next_oid++;
+    object->record.mode = mode;
+    object->fresh = true;
+    table_add(head, object);
+    object_dirty(head, object);
+    return object;
+}
+
+void object_settle(struct head *head, struct object *object) {
+    if (object->lookups || object->dirty || object->flying) return;
+    if (object_is_directory(object) && object->directory && object->directory->unsettled) return;
+    table_remove(head, object);
+    object_free(head, object);
+}
+
+void object_dirty(struct head *head, struct object *object) {
+    if (object->dirty || object->gone) return;
+    object->dirty = true;
+    object->dirty_next = NULL;
+    object->dirty_previous = head->dirty_last;
+    if (head->dirty_last)
+        head->dirty_last->dirty_next = object;
+    else
+        head->dirty_first = object;
+    head->dirty_last = object;
+    head->dirty_count++;
+}
+
+void object_clean(struct head *head, struct object *object) {
+    if (!object->dirty) return;
+    object->dirty = false;
+    if (object->dirty_previous)
+        object->dirty_previous->dirty_next = object->dirty_next;
+    else
+        head->dirty_first = object->dirty_next;
+    if (object->dirty_next)
+        object->dirty_next->dirty_previous = object->dirty_previous;
+    else
+        head->dirty_last = object->dirty_previous;
+    object->dirty_next = object->dirty_previous = NULL;
+    head->dirty_count--;
+}
+
+void object_unlinked(struct head *head, struct object *object, struct timespec now) {
+    object->record.ctime = now;
+    if (object_is_directory(object))
+        object->record.nlink = 0;
+    else
+        object->record.nlink--;
+    if (object->record.nlink) {
+        object_dirty(head, object);
+        return;
+    }
+    /* Its end is what the transaction records, if the storage has it or is getting it. */
+    if (object->fresh)
+        object_clean(head, object);
+    else
+        object_dirty(head, object);
+    object->gone = true;
+    object_settle(head, object);
+}
+
+void object_attr(const struct object *object, struct head_attr *attr) {
+    const struct inode_record *record = &object->record;
+    *attr = (struct head_attr){
+        .oid = object->oid,
+        .mode = record->mode,
+        .uid = record->uid,
+        .gid = record->gid,
+        .nlink = record->nlink,
+        .rdev = record->rdev,
+        .size = record->size,
+        .allocated = record->allocated,
+        .atime = record->atime,
+        .mtime = record->mtime,
+        .ctime = record->ctime,
+        .btime = record->btime,
+    };
+}
+
+int head_hold(struct head *head, uint64_t oid, struct head_attr *attr) {
+    struct object *object;
+    pthread_rwlock_wrlock(&head->lock);
+    int rc = object_get(head, oid, &object);
+    if (rc == 0 && object->gone) rc = -ESTALE;
+    if (rc == 0) {
+        object->lookups++;
+        object_attr(object, attr);
+    }
+    pthread_rwlock_unlock(&head->lock);
+    return rc;
+}
+
+void head_forget(struct head *head, uint64_t oid, uint64_t count) {
+    pthread_rwlock_wrlock(&head->lock);
+    struct object *object = object_find(head, oid);
+    if (object) {
+        /* What the kernel counts is checked, not believed. */
+        object->lookups -= count < object->lookups ? count : object->lookups;
+        object_settle(head, object);
+    }
+    pthread_rwlock_unlock(&head->lock);
+}
+
+int head_getattr(struct head *head, uint64_t oid, struct head_attr *attr) {
+    pthread_rwlock_rdlock(&head->lock);
+    struct object *object = object_find(head, oid);
+    if (object) {
+        object_attr(object, attr);
+        pthread_rwlock_unlock(&head->lock);
+        return 0;
+    }
+    pthread_rwlock_unlock(&head->lock);
+    pthread_rwlock_wrlock(&head->lock);
+    int rc = object_get(head, oid, &object);
+    if (rc == 0) {
+        object_attr(object, attr);
+        object_settle(head, object);
+    }
+    pthread_rwlock_unlock(&head->lock);
+    return rc;
+}

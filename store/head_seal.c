@@ -1,0 +1,227 @@
+/* Sealing: when the working transaction becomes a batch, and the thread that commits it.
+ *
+ * Working transactions are numbered 1, 2, 3… The thread takes them in order, one at a time. Those who wait for number n are done when
+ * `durable` reaches n, or when the attempt that included it was refused.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "store/head_batch.h"
+
+#define RETRY_NS UINT64_C(1000000000) /* at least this long after a commit that failed */
+
+/* ---- whether and when ---- */
+
+static bool working_empty(const struct head *head) {
+    return !head->dirty_count && !head->added_count && !head->ended_count;
+}
+
+static bool disk_has_room(struct head *head, uint64_t bytes) {
+    if (head->free_bytes >= bytes + head->reserve_bytes) return true;
+    struct statvfs disk;
+    if (statvfs(store_directory(head->store), &disk) < 0) return true; /* then the write itself will tell */
+    head->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    uint64_t promised = head->working_bytes;
+    head->free_bytes = head->free_bytes > promised ? head->free_bytes - promised : 0;
+    return head->free_bytes >= bytes + head->reserve_bytes;
+}
+
+int head_may_change(struct head *head, bool grows, uint64_t bytes) {
+    if (head->failed) return -EIO;
+    if (!grows) return 0;
+    if (head->full || !disk_has_room(head, bytes)) return -ENOSPC;
+    head->free_bytes -= head->free_bytes < bytes ? head->free_bytes : bytes;
+    return 0;
+}
+
+void head_changed(struct head *head) {
+    bool passed = !head->limit_passed && head->working_bytes > head->options.dirty_limit_bytes;
+    if (head->pending && !passed) return;
+    pthread_mutex_lock(&head->seal_lock);
+    if (!head->pending && head->options.commit_interval_ns) head->deadline_ns = head_monotonic() + head->options.commit_interval_ns;
+    if (passed && head->requested < head->number) head->requested = head->number;
+    pthread_cond_signal(&head->wake);
+    pthread_mutex_unlock(&head->seal_lock);
+    head->pending = true;
+    head->limit_passed |= passed;
+}
+
+void head_throttle(struct head *head) {
+    if (head->working_bytes <= head->options.dirty_limit_bytes) return;
+    pthread_rwlock_rdlock(&head->lock);
+    uint64_t number = head->number;
+    bool wait = head->working_bytes > head->options.dirty_limit_bytes && head->limit_passed && !head->failed && !head->full;
+    pthread_rwlock_unlock(&head->lock);
+    if (!wait) return;
+    pthread_mutex_lock(&head->seal_lock);
+    uint64_t refused = head->refused;
+    while (head->taken < number && head->refused == refused && !head->stop) pthread_cond_wait(&head->done, &head->seal_lock);
+    pthread_mutex_unlock(&head->seal_lock);
+}
+
+/* ---- those who wait ---- */
+
+/* Leaves a user and message for the working transaction, waiting while somebody else's are there. Returns with the read lock and
+ * the seal lock held, or an error with neither. */
+static int leave_message(struct head *head, const char *user, const char *message) {
+    char *own_user = user ? strdup(user) : NULL, *own_message = message ? strdup(message) : NULL;
+    if ((user && !own_user) || (message && !own_message)) {
+        free(own_user);
+        free(own_message);
+        return -ENOMEM;
+    }
+    for (;;) {
+        pthread_rwlock_rdlock(&head->lock);
+        pthread_mutex_lock(&head->seal_lock);
+        if (!head->message_number) break;
+        uint64_t number = head->message_number;
+        pthread_rwlock_unlock(&head->lock);
+        while (head->message_number == number) pthread_cond_wait(&head->done, &head->seal_lock);
+        pthread_mutex_unlock(&head->seal_lock);
+    }
+    head->user = own_user;
+    head->message = own_message;
+    head->message_number = head->number;
+    return 0;
+}
+
+int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid) {
+    if ((user && strlen(user) > 255) || (message && strlen(message) > MESSAGE_MAX)) return -E2BIG;
+    if (user || message) {
+        int rc = leave_message(head, user, message);
+        if (rc < 0) return rc;
+    } else {
+        pthread_rwlock_rdlock(&head->lock);
+        pthread_mutex_lock(&head->seal_lock);
+    }
+    bool nothing = working_empty(head) && !user && !message;
+    bool flying = head->taken > head->durable && head->taken > head->refused;
+    uint64_t target = nothing ? head->number - 1 : head->number, last_tid = head->last_tid;
+    pthread_rwlock_unlock(&head->lock);
+    if (nothing && !flying) {
+        pthread_mutex_unlock(&head->seal_lock);
+        if (tid) *tid = last_tid;
+        return 0;
+    }
+
+    if (head->requested < target) {
+        head->requested = target;
+        pthread_cond_signal(&head->wake);
+    }
+    while (head->durable < target && head->refused < target) pthread_cond_wait(&head->done, &head->seal_lock);
+    int rc = head->durable >= target ? 0 : head->refused_code;
+    /* Later ones may have been committed by now: the caller wants its own. */
+    if (rc == 0 && tid) *tid = target + TIDS_KEPT > head->durable && head->tids[target % TIDS_KEPT] ? head->tids[target % TIDS_KEPT] : last_tid;
+    pthread_mutex_unlock(&head->seal_lock);
+    return rc;
+}
+
+/* ---- the thread ---- */
+
+/* Waits for something to do; false: to stop. Seal lock. */
+static bool wait_for_work(struct head *head) {
+    for (;;) {
+        if (head->requested > head->taken) return true;
+        if (head->stop) return false;
+        if (head->deadline_ns == UINT64_MAX) {
+            pthread_cond_wait(&head->wake, &head->seal_lock);
+            continue;
+        }
+        if (head_monotonic() >= head->deadline_ns) return true;
+        struct timespec until = {(time_t)(head->deadline_ns / 1000000000U), (long)(head->deadline_ns % 1000000000U)};
+        pthread_cond_timedwait(&head->wake, &head->seal_lock, &until);
+    }
+}
+
+/* Seals. *number is what was taken or would have been. */
+static int take(struct head *head, struct batch **batch, uint64_t *number) {
+    pthread_rwlock_wrlock(&head->lock);
+    *number = head->number;
+    int rc = head->failed ? -EIO : batch_seal(head, batch);
+    if (rc < 0) head->number++; /* the attempt counts: what was pending goes with the next */
+    pthread_mutex_lock(&head->seal_lock);
+    if (head->message_number) {
+        char *user = head->user, *message = head->message;
+        if (rc == 0) {
+            (*batch)->user = user;
+            (*batch)->message = message;
+        } else {
+            free(user);
+            free(message);
+        }
+        head->user = head->message = NULL;
+        head->message_number = 0;
+    }
+    head->deadline_ns = UINT64_MAX;
+    head->taken = *number;
+    pthread_cond_broadcast(&head->done);
+    pthread_mutex_unlock(&head->seal_lock);
+    pthread_rwlock_unlock(&head->lock);
+    return rc;
+}
+
+/* The result of writing a batch, in the head. Returns 0 or a negative errno. */
+static int land_batch(struct head *head, struct batch *batch, int rc, const struct transaction *done) {
+    pthread_rwlock_wrlock(&head->lock);
+    if (rc == STORE_OK) {
+        head->last_seq = done->seq;
+        head->last_tid = done->tid;
+        head->full = false;
+        head->free_bytes = 0; /* ask again */
+        batch_settle(head, batch);
+        directory_trim(head);
+    } else {
+        head->full = rc == STORE_FULL;
+        if (rc != STORE_FULL && rc != STORE_NO_MEMORY) head->failed = true;
+        if (batch_take_back(head, batch) < 0) head->failed = true;
+        log_write(store_log(head->store), LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", store_directory(head->store), store_error_text(rc),
+                  head->failed ? "no more changes are taken: mount it again to go on from its last good transaction"
+                               : "what is pending stays pending and is tried again");
+        head->pending = true;
+    }
+    batch_free(batch);
+    pthread_rwlock_unlock(&head->lock);
+    return rc == STORE_OK ? 0 : -store_error_errno(rc);
+}
+
+static void commit_once(struct head *head) {
+    struct batch *batch = NULL;
+    struct transaction done = {0};
+    uint64_t number;
+    int rc = take(head, &batch, &number);
+    if (rc == 0) {
+        int written = batch_write(head, batch, &done);
+        rc = land_batch(head, batch, written, &done);
+    }
+    pthread_mutex_lock(&head->seal_lock);
+    if (rc == 0) {
+        head->durable = number;
+        head->tids[number % TIDS_KEPT] = done.tid;
+        head->commits++;
+        transaction_release(&done);
+    } else {
+        head->tids[number % TIDS_KEPT] = 0;
+        head->refused = number;
+        head->refused_code = rc;
+        uint64_t interval = head->options.commit_interval_ns;
+        /* A head that failed for good does not try again. */
+        if (rc != -EIO) head->deadline_ns = head_monotonic() + (interval > RETRY_NS ? interval : RETRY_NS);
+    }
+    pthread_cond_broadcast(&head->done);
+    pthread_mutex_unlock(&head->seal_lock);
+}
+
+void *head_commit_thread(void *context) {
+    struct head *head = context;
+    pthread_mutex_lock(&head->seal_lock);
+    while (wait_for_work(head)) {
+        pthread_mutex_unlock(&head->seal_lock);
+        commit_once(head);
+        pthread_mutex_lock(&head->seal_lock);
+    }
+    pthread_mutex_unlock(&head->seal_lock);
+    return NULL;
+}
