@@ -8,21 +8,25 @@
 
 #include "store/head_private.h"
 
-#define RESERVE_MAX (UINT64_C(8) << 20)
+#define RESERVE_MAX      (UINT64_C(8) << 20)
 #define DIRECTORY_BUDGET (UINT64_C(32) << 20) /* names of directories kept in memory */
 
 static int init_locks(struct head *head) {
     pthread_condattr_t monotonic;
     int rc = pthread_rwlock_init(&head->lock, NULL);
-    if (rc) return -rc;
+    if (rc)
+        return -rc;
     rc = pthread_mutex_init(&head->seal_lock, NULL);
-    if (rc) goto no_mutex;
+    if (rc)
+        goto no_mutex;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     rc = pthread_cond_init(&head->wake, &monotonic);
-    if (rc == 0 && (rc = pthread_cond_init(&head->done, &monotonic)) != 0) pthread_cond_destroy(&head->wake);
+    if (rc == 0 && (rc = pthread_cond_init(&head->done, &monotonic)) != 0)
+        pthread_cond_destroy(&head->wake);
     pthread_condattr_destroy(&monotonic);
-    if (rc == 0) return 0;
+    if (rc == 0)
+        return 0;
     pthread_mutex_destroy(&head->seal_lock);
 no_mutex:
     pthread_rwlock_destroy(&head->lock);
@@ -39,8 +43,11 @@ static void destroy_locks(struct head *head) {
 static int init_state(struct head *head, struct error *err) {
     struct storage_state state;
     int rc = storage_get_state(store_storage(head->store), &state);
-    if (rc < 0) return error_set(err, rc, "cannot read the state of %s: %s", store_directory(head->store), store_error_text(rc));
-    if (!state.last_seq) return error_set(err, STORE_CORRUPT, "%s has no transaction, not even its first", store_directory(head->store));
+    if (rc < 0)
+        return error_set(err, rc, "cannot read the state of %s: %s", store_directory(head->store),
+                         store_error_text(rc));
+    if (!state.last_seq)
+        return error_set(err, STORE_CORRUPT, "%s has no transaction, not even its first", store_directory(head->store));
     head->last_seq = state.last_seq;
     head->last_tid = state.last_tid;
     head->next_oid = state.next_oid;
@@ -64,7 +71,8 @@ int head_open(struct store *store, const struct head_options *options, struct he
     head->store = store;
     head->options = *options;
     int rc = init_state(head, err);
-    if (rc < 0) goto no_locks;
+    if (rc < 0)
+        goto no_locks;
     if (init_locks(head) < 0) {
         rc = error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", store_directory(store));
         goto no_locks;
@@ -84,7 +92,8 @@ no_locks:
 }
 
 int head_close(struct head *head) {
-    if (!head) return 0;
+    if (!head)
+        return 0;
     int rc = head_seal(head, NULL, NULL, NULL);
     pthread_mutex_lock(&head->seal_lock);
     head->stop = true;
@@ -114,7 +123,8 @@ void head_get_status(struct head *head, struct head_status *status) {
     pthread_rwlock_unlock(&head->lock);
     pthread_mutex_lock(&head->seal_lock);
     uint64_t now = head_monotonic();
-    if (head->deadline_ns != UINT64_MAX) status->next_seal_ns = head->deadline_ns > now ? head->deadline_ns - now : 1;
+    if (head->deadline_ns != UINT64_MAX)
+        status->next_seal_ns = head->deadline_ns > now ? head->deadline_ns - now : 1;
     status->commits = head->commits;
     pthread_mutex_unlock(&head->seal_lock);
 }

@@ -51,7 +51,7 @@ struct head_attr {
 /* Who does it, for new objects. */
 struct head_caller {
     uint32_t uid, gid;
-    uint32_t umask;      /* already-masked callers pass 0 */
+    uint32_t umask; /* already-masked callers pass 0 */
 };
 
 /* Each of these that fills *attr by name also counts one reference, which head_forget gives back. */
@@ -63,13 +63,15 @@ void head_forget(struct head *head, uint64_t oid, uint64_t count);
 /* Makes a file, directory, fifo, socket, device (mode's type bits) or symlink (target not NULL). Owner from
  * `caller`; in a setgid directory the group is the directory's, and new directories are setgid too. A default ACL of
  * the parent is inherited; without one the umask applies. */
-int head_make(struct head *head, uint64_t parent, const char *name, size_t length, uint32_t mode, uint64_t rdev, const char *target,
-              const struct head_caller *caller, struct head_attr *attr);
-int head_link(struct head *head, uint64_t oid, uint64_t parent, const char *name, size_t length, struct head_attr *attr);
+int head_make(struct head *head, uint64_t parent, const char *name, size_t length, uint32_t mode, uint64_t rdev,
+              const char *target, const struct head_caller *caller, struct head_attr *attr);
+int head_link(struct head *head, uint64_t oid, uint64_t parent, const char *name, size_t length,
+              struct head_attr *attr);
 int head_unlink(struct head *head, uint64_t parent, const char *name, size_t length);
 int head_rmdir(struct head *head, uint64_t parent, const char *name, size_t length);
 /* flags: RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL. */
-int head_rename(struct head *head, uint64_t parent, const char *name, size_t length, uint64_t new_parent, const char *new_name, size_t new_length, unsigned flags);
+int head_rename(struct head *head, uint64_t parent, const char *name, size_t length, uint64_t new_parent,
+                const char *new_name, size_t new_length, unsigned flags);
 /* The directory that holds a directory. */
 int head_parent(struct head *head, uint64_t directory, uint64_t *parent);
 
@@ -81,13 +83,21 @@ struct head_entry {
     uint64_t index, oid;
     uint32_t type;
 };
-int head_readdir(struct head *head, uint64_t directory, uint64_t from, bool (*emit)(void *context, const struct head_entry *entry), void *context);
+int head_readdir(struct head *head, uint64_t directory, uint64_t from,
+                 bool (*emit)(void *context, const struct head_entry *entry), void *context);
 
 int head_getattr(struct head *head, uint64_t oid, struct head_attr *attr);
 /* valid: bits of what to set. Times: NOW bits take the clock. ctime moves to now unless HEAD_SET_CTIME. */
 enum {
-    HEAD_SET_MODE = 1, HEAD_SET_UID = 2, HEAD_SET_GID = 4, HEAD_SET_SIZE = 8, HEAD_SET_ATIME = 16, HEAD_SET_MTIME = 32,
-    HEAD_SET_CTIME = 64, HEAD_SET_ATIME_NOW = 128, HEAD_SET_MTIME_NOW = 256,
+    HEAD_SET_MODE = 1,
+    HEAD_SET_UID = 2,
+    HEAD_SET_GID = 4,
+    HEAD_SET_SIZE = 8,
+    HEAD_SET_ATIME = 16,
+    HEAD_SET_MTIME = 32,
+    HEAD_SET_CTIME = 64,
+    HEAD_SET_ATIME_NOW = 128,
+    HEAD_SET_MTIME_NOW = 256,
 };
 int head_setattr(struct head *head, uint64_t oid, unsigned valid, const struct head_attr *set, struct head_attr *attr);
 /* Copies at most `size` bytes of the target; *length is its full length. */
@@ -102,7 +112,8 @@ int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, u
 int head_seek(struct head *head, uint64_t oid, uint64_t offset, int whence, uint64_t *result);
 /* Shares bytes of a file of the head (source_before 0) or as of an instant with `target`. Ranges may overlap only in different
  * files. *copied is less than `length` at the source's end. No data moves. */
-int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, uint64_t source_offset, uint64_t target, uint64_t target_offset, uint64_t length, uint64_t *copied);
+int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, uint64_t source_offset, uint64_t target,
+                    uint64_t target_offset, uint64_t length, uint64_t *copied);
 
 /* size 0 asks for the length. flags: XATTR_CREATE, XATTR_REPLACE. -ENODATA, -ERANGE, -ENOSPC as in the manuals. */
 int head_getxattr(struct head *head, uint64_t oid, const char *name, void *value, size_t size, size_t *length);
@@ -117,9 +128,9 @@ int head_seal(struct head *head, const char *user, const char *message, uint64_t
 
 struct head_status {
     uint64_t pending_objects, pending_bytes;
-    uint64_t next_seal_ns;       /* until the interval seals; 0: nothing pending */
+    uint64_t next_seal_ns; /* until the interval seals; 0: nothing pending */
     uint64_t last_seq, last_tid;
-    uint64_t commits, objects;   /* transactions committed here; objects in memory */
+    uint64_t commits, objects; /* transactions committed here; objects in memory */
     bool failed;
 };
 void head_get_status(struct head *head, struct head_status *status);

@@ -13,7 +13,7 @@
 enum { TAG_USER_OBJ = 1, TAG_USER = 2, TAG_GROUP_OBJ = 4, TAG_GROUP = 8, TAG_MASK = 16, TAG_OTHER = 32 };
 
 #define HEADER_BYTES 4
-#define ENTRY_BYTES 8
+#define ENTRY_BYTES  8
 
 static uint32_t get16(const uint8_t *bytes) {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
@@ -22,36 +22,52 @@ static uint32_t get16(const uint8_t *bytes) {
 /* The permissions of the entry with this tag, or NULL. */
 static uint8_t *find_tag(uint8_t *acl, size_t length, uint32_t tag) {
     for (size_t at = HEADER_BYTES; at + ENTRY_BYTES <= length; at += ENTRY_BYTES)
-        if (get16(acl + at) == tag) return acl + at + 2;
+        if (get16(acl + at) == tag)
+            return acl + at + 2;
     return NULL;
 }
 
 int acl_mode(const uint8_t *value, size_t length, uint32_t *mode, bool *equivalent) {
     uint32_t user = 8, group = 8, other = 8, mask = 8;
-    if (length < HEADER_BYTES || (length - HEADER_BYTES) % ENTRY_BYTES) return -EINVAL;
-    if (get16(value) != 2 || get16(value + 2) != 0) return -EOPNOTSUPP;
+    if (length < HEADER_BYTES || (length - HEADER_BYTES) % ENTRY_BYTES)
+        return -EINVAL;
+    if (get16(value) != 2 || get16(value + 2) != 0)
+        return -EOPNOTSUPP;
     *equivalent = true;
     for (size_t at = HEADER_BYTES; at < length; at += ENTRY_BYTES) {
         uint32_t permissions = get16(value + at + 2);
-        if (permissions > 7) return -EINVAL;
+        if (permissions > 7)
+            return -EINVAL;
         switch (get16(value + at)) {
-        case TAG_USER_OBJ: user = permissions; break;
-        case TAG_GROUP_OBJ: group = permissions; break;
-        case TAG_OTHER: other = permissions; break;
-        case TAG_MASK: mask = permissions; /* fall through */
+        case TAG_USER_OBJ:
+            user = permissions;
+            break;
+        case TAG_GROUP_OBJ:
+            group = permissions;
+            break;
+        case TAG_OTHER:
+            other = permissions;
+            break;
+        case TAG_MASK:
+            mask = permissions; /* fall through */
         case TAG_USER:
-        case TAG_GROUP: *equivalent = false; break;
-        default: return -EINVAL;
+        case TAG_GROUP:
+            *equivalent = false;
+            break;
+        default:
+            return -EINVAL;
         }
     }
-    if (user > 7 || group > 7 || other > 7 || (!*equivalent && mask > 7)) return -EINVAL;
+    if (user > 7 || group > 7 || other > 7 || (!*equivalent && mask > 7))
+        return -EINVAL;
     *mode = user << 6 | (mask <= 7 ? mask : group) << 3 | other;
     return 0;
 }
 
 /* Both ways: permissions are reduced to the mode's, and the mode to the permissions. */
 static void meet(uint8_t *permissions, uint32_t *mode, unsigned shift) {
-    if (!permissions) return;
+    if (!permissions)
+        return;
     *permissions = (uint8_t)(*permissions & (*mode >> shift & 7U));
     *mode = (*mode & ~(7U << shift)) | (uint32_t)*permissions << shift;
 }
@@ -63,7 +79,8 @@ int acl_inherit(struct head *head, struct object *parent, uint32_t umask, uint32
         return 0;
     }
     int rc = object_load_xattrs(head, parent);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     const struct xattr *inherited = xattr_set_find(parent->xattrs, ACL_DEFAULT);
     if (!inherited) {
         *mode &= ~(umask & 0777U);
@@ -84,8 +101,10 @@ int acl_inherit(struct head *head, struct object *parent, uint32_t umask, uint32
     uint32_t bits;
     bool equivalent;
     rc = acl_mode(acl, inherited->length, &bits, &equivalent);
-    if (rc == 0 && !equivalent) rc = -store_error_errno(xattr_set_put(set, ACL_ACCESS, acl, inherited->length));
-    if (rc == 0 && (*mode & S_IFMT) == S_IFDIR) rc = -store_error_errno(xattr_set_put(set, ACL_DEFAULT, inherited->value, inherited->length));
+    if (rc == 0 && !equivalent)
+        rc = -store_error_errno(xattr_set_put(set, ACL_ACCESS, acl, inherited->length));
+    if (rc == 0 && (*mode & S_IFMT) == S_IFDIR)
+        rc = -store_error_errno(xattr_set_put(set, ACL_DEFAULT, inherited->value, inherited->length));
     free(acl);
     if (rc == 0 && set->count) {
         *xattrs = set;
@@ -97,19 +116,26 @@ int acl_inherit(struct head *head, struct object *parent, uint32_t umask, uint32
 }
 
 int acl_chmod(struct head *head, struct object *object, uint32_t mode) {
-    if (!object->record.has_xattrs) return 0;
+    if (!object->record.has_xattrs)
+        return 0;
     int rc = object_load_xattrs(head, object);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     const struct xattr *access = xattr_set_find(object->xattrs, ACL_ACCESS);
-    if (!access) return 0;
+    if (!access)
+        return 0;
     uint8_t *acl = access->value; /* the set is the object's own: changed in place */
     uint8_t *permissions = find_tag(acl, access->length, TAG_USER_OBJ);
-    if (permissions) *permissions = (uint8_t)(mode >> 6 & 7);
+    if (permissions)
+        *permissions = (uint8_t)(mode >> 6 & 7);
     permissions = find_tag(acl, access->length, TAG_MASK);
-    if (!permissions) permissions = find_tag(acl, access->length, TAG_GROUP_OBJ);
-    if (permissions) *permissions = (uint8_t)(mode >> 3 & 7);
+    if (!permissions)
+        permissions = find_tag(acl, access->length, TAG_GROUP_OBJ);
+    if (permissions)
+        *permissions = (uint8_t)(mode >> 3 & 7);
     permissions = find_tag(acl, access->length, TAG_OTHER);
-    if (permissions) *permissions = (uint8_t)(mode & 7);
+    if (permissions)
+        *permissions = (uint8_t)(mode & 7);
     object->xattrs_dirty = true;
     return 0;
 }

@@ -12,34 +12,44 @@
 #include <xxhash.h>
 
 static void *grow(void *items, size_t *capacity, size_t needed, size_t size) {
-    if (needed <= *capacity) return items;
+    if (needed <= *capacity)
+        return items;
     size_t more = *capacity ? *capacity * 2 : 64;
-    while (more < needed) more *= 2;
+    while (more < needed)
+        more *= 2;
     void *grown = realloc(items, more * size);
-    if (grown) *capacity = more;
+    if (grown)
+        *capacity = more;
     return grown;
 }
 
-static int add_revision(struct batch *batch, const struct object *object, uint64_t part, const uint8_t *data, size_t length) {
-    void *grown = grow(batch->revisions, &batch->revision_capacity, batch->revision_count + 1, sizeof *batch->revisions);
-    if (!grown) return -ENOMEM;
+static int add_revision(struct batch *batch, const struct object *object, uint64_t part, const uint8_t *data,
+                        size_t length) {
+    void *grown =
+        grow(batch->revisions, &batch->revision_capacity, batch->revision_count + 1, sizeof *batch->revisions);
+    if (!grown)
+        return -ENOMEM;
     batch->revisions = grown;
-    batch->revisions[batch->revision_count++] =
-        (struct new_revision){.oid = object->oid, .part = part, .directory = object_is_directory(object), .data = data, .length = length};
+    batch->revisions[batch->revision_count++] = (struct new_revision){
+        .oid = object->oid, .part = part, .directory = object_is_directory(object), .data = data, .length = length};
     return 0;
 }
 
 static int add_snapshot(struct batch *batch, struct object *object, const struct file_chunk *chunk) {
-    void *grown = grow(batch->snapshots, &batch->snapshot_capacity, batch->snapshot_count + 1, sizeof *batch->snapshots);
-    if (!grown) return -ENOMEM;
+    void *grown =
+        grow(batch->snapshots, &batch->snapshot_capacity, batch->snapshot_count + 1, sizeof *batch->snapshots);
+    if (!grown)
+        return -ENOMEM;
     batch->snapshots = grown;
     struct snapshot snapshot = {.object = object, .number = chunk->number, .count = chunk->count};
     if (chunk->count) {
         snapshot.spans = malloc(chunk->count * sizeof *snapshot.spans);
-        if (!snapshot.spans) return -ENOMEM;
+        if (!snapshot.spans)
+            return -ENOMEM;
         memcpy(snapshot.spans, chunk->spans, chunk->count * sizeof *snapshot.spans);
         for (uint32_t i = 0; i < snapshot.count; i++)
-            if (snapshot.spans[i].memory) snapshot.spans[i].memory->refs++;
+            if (snapshot.spans[i].memory)
+                snapshot.spans[i].memory->refs++;
     }
     batch->snapshots[batch->snapshot_count++] = snapshot;
     return 0;
@@ -48,7 +58,8 @@ static int add_snapshot(struct batch *batch, struct object *object, const struct
 static int add_object(struct batch *batch, struct object *object) {
     uint8_t *data = NULL;
     size_t length = 0;
-    if (object->gone) return add_revision(batch, object, PART_INODE, NULL, 0);
+    if (object->gone)
+        return add_revision(batch, object, PART_INODE, NULL, 0);
     int rc = inode_record_encode(&object->record, &data, &length);
     rc = rc < 0 ? -ENOMEM : add_revision(batch, object, PART_INODE, data, length);
     if (rc < 0) {
@@ -65,20 +76,24 @@ static int add_object(struct batch *batch, struct object *object) {
             return rc;
         }
     }
-    if (object_is_directory(object) || !object->file) return 0;
+    if (object_is_directory(object) || !object->file)
+        return 0;
     for (size_t i = 0; i < object->file->count && rc == 0; i++)
-        if (object->file->chunks[i]->dirty) rc = add_snapshot(batch, object, object->file->chunks[i]);
+        if (object->file->chunks[i]->dirty)
+            rc = add_snapshot(batch, object, object->file->chunks[i]);
     return rc;
 }
 
 static int add_names(struct head *head, struct batch *batch) {
     batch->new_entries = malloc((head->added_count + 1) * sizeof *batch->new_entries);
     batch->ended_entries = malloc((head->ended_count + 1) * sizeof *batch->ended_entries);
-    if (!batch->new_entries || !batch->ended_entries) return -ENOMEM;
+    if (!batch->new_entries || !batch->ended_entries)
+        return -ENOMEM;
     size_t kept = 0;
     for (size_t i = 0; i < head->added_count; i++) {
         const struct dentry *dentry = head->added[i].dentry;
-        if (!dentry) continue;
+        if (!dentry)
+            continue;
         batch->new_entries[kept++] = (struct new_entry){.parent = head->added[i].parent->oid,
                                                         .index = dentry->index,
                                                         .oid = dentry->oid,
@@ -86,7 +101,8 @@ static int add_names(struct head *head, struct batch *batch) {
                                                         .name = dentry->name,
                                                         .name_length = dentry->name_length};
     }
-    for (size_t i = 0; i < head->ended_count; i++) batch->ended_entries[i] = (struct ended_entry){head->ended[i].parent->oid, head->ended[i].index};
+    for (size_t i = 0; i < head->ended_count; i++)
+        batch->ended_entries[i] = (struct ended_entry){head->ended[i].parent->oid, head->ended[i].index};
     return 0;
 }
 
@@ -95,7 +111,8 @@ static void take_off(struct head *head, struct batch *batch) {
     size_t kept = 0;
     for (size_t i = 0; i < head->added_count; i++) {
         struct dentry *dentry = head->added[i].dentry;
-        if (!dentry) continue;
+        if (!dentry)
+            continue;
         dentry->added_at = UINT32_MAX;
         dentry->dirty = false;
         dentry->flying = true;
@@ -128,13 +145,15 @@ static void take_off(struct head *head, struct batch *batch) {
         chunk->dirty = false;
         chunk->flying = true;
         for (uint32_t s = 0; s < snapshot->count; s++)
-            if (snapshot->spans[s].memory) snapshot->spans[s].memory->frozen = true;
+            if (snapshot->spans[s].memory)
+                snapshot->spans[s].memory->frozen = true;
     }
 }
 
 int batch_seal(struct head *head, struct batch **sealed) {
     struct batch *batch = calloc(1, sizeof *batch);
-    if (!batch) return -ENOMEM;
+    if (!batch)
+        return -ENOMEM;
     batch->objects = malloc((head->dirty_count + 1) * sizeof(struct object *));
     int rc = batch->objects ? add_names(head, batch) : -ENOMEM;
     for (struct object *object = head->dirty_first; object && rc == 0; object = object->dirty_next) {
@@ -163,14 +182,16 @@ int batch_seal(struct head *head, struct batch **sealed) {
 static int add_body(struct batch *batch, struct memory *memory) {
     size_t capacity = batch->body_capacity;
     void *bodies = grow(batch->bodies, &capacity, batch->body_count + 1, sizeof *batch->bodies);
-    if (!bodies) return STORE_NO_MEMORY;
+    if (!bodies)
+        return STORE_NO_MEMORY;
     batch->bodies = bodies;
     void *memories = grow(batch->body_memories, &batch->body_capacity, batch->body_count + 1, sizeof(struct memory *));
-    if (!memories) return STORE_NO_MEMORY;
+    if (!memories)
+        return STORE_NO_MEMORY;
     batch->body_memories = memories;
     batch->body_memories[batch->body_count] = memory;
-    batch->bodies[batch->body_count++] =
-        (struct new_body){.data = memory->data, .length = memory->length, .sum = XXH3_64bits(memory->data, memory->length)};
+    batch->bodies[batch->body_count++] = (struct new_body){
+        .data = memory->data, .length = memory->length, .sum = XXH3_64bits(memory->data, memory->length)};
     memory->placed = true;
     return STORE_OK;
 }
@@ -181,13 +202,15 @@ static int place_bodies(struct head *head, struct batch *batch) {
     for (size_t i = 0; i < batch->snapshot_count; i++)
         for (uint32_t s = 0; s < batch->snapshots[i].count; s++) {
             const struct memory *memory = batch->snapshots[i].spans[s].memory;
-            if (memory && !memory->placed && memory->length <= TABLE_BODY_MAX) small += memory->length;
+            if (memory && !memory->placed && memory->length <= TABLE_BODY_MAX)
+                small += memory->length;
         }
     for (size_t i = 0; i < batch->snapshot_count; i++)
         for (uint32_t s = 0; s < batch->snapshots[i].count; s++) {
             struct memory *memory = batch->snapshots[i].spans[s].memory;
             int rc;
-            if (!memory || memory->placed) continue;
+            if (!memory || memory->placed)
+                continue;
             if (memory->length <= TABLE_BODY_MAX && small <= TABLE_BATCH_MAX) {
                 rc = add_body(batch, memory);
             } else {
@@ -195,16 +218,20 @@ static int place_bodies(struct head *head, struct batch *batch) {
                 memory->placed = rc == STORE_OK;
                 batch->body_files_used = true;
             }
-            if (rc < 0) return rc;
+            if (rc < 0)
+                return rc;
         }
-    if (!batch->body_count) return STORE_OK;
+    if (!batch->body_count)
+        return STORE_OK;
     uint64_t first;
     int rc = storage_body_reserve(store_storage(head->store), batch->body_count, &first);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < batch->body_count; i++) {
         struct new_body *body = &batch->bodies[i];
         body->id = first + i;
-        batch->body_memories[i]->body = (struct body_ref){.file = 0, .length = body->length, .position = body->id, .sum = body->sum};
+        batch->body_memories[i]->body =
+            (struct body_ref){.file = 0, .length = body->length, .position = body->id, .sum = body->sum};
     }
     return STORE_OK;
 }
@@ -215,23 +242,29 @@ static int add_chunk(struct batch *batch, const struct snapshot *snapshot) {
     int rc = STORE_OK;
     if (snapshot->count) {
         struct chunk chunk = {malloc(snapshot->count * sizeof *chunk.extents), snapshot->count};
-        if (!chunk.extents) return STORE_NO_MEMORY;
+        if (!chunk.extents)
+            return STORE_NO_MEMORY;
         for (uint32_t i = 0; i < snapshot->count; i++) {
             const struct span *span = &snapshot->spans[i];
-            chunk.extents[i] = (struct extent){span->start, span->length, span->skip, span->memory ? span->memory->body : span->body};
+            chunk.extents[i] =
+                (struct extent){span->start, span->length, span->skip, span->memory ? span->memory->body : span->body};
         }
         rc = chunk_encode(&chunk, &data, &length);
         free(chunk.extents);
     }
-    if (rc == STORE_OK && add_revision(batch, snapshot->object, PART_CHUNK + snapshot->number, data, length) < 0) rc = STORE_NO_MEMORY;
-    if (rc < 0) free(data);
+    if (rc == STORE_OK && add_revision(batch, snapshot->object, PART_CHUNK + snapshot->number, data, length) < 0)
+        rc = STORE_NO_MEMORY;
+    if (rc < 0)
+        free(data);
     return rc;
 }
 
 int batch_write(struct head *head, struct batch *batch, struct transaction *done) {
     int rc = place_bodies(head, batch);
-    for (size_t i = 0; i < batch->snapshot_count && rc == STORE_OK; i++) rc = add_chunk(batch, &batch->snapshots[i]);
-    if (rc < 0) return rc;
+    for (size_t i = 0; i < batch->snapshot_count && rc == STORE_OK; i++)
+        rc = add_chunk(batch, &batch->snapshots[i]);
+    if (rc < 0)
+        return rc;
     struct commit commit = {
         .base = batch->base,
         .user = batch->user ? batch->user : "",
@@ -255,21 +288,27 @@ int batch_write(struct head *head, struct batch *batch, struct transaction *done
 
 /* The dentry has landed. A name that ended and came again is in both lists: false the second time. */
 static bool land(struct object *parent, struct dentry *dentry) {
-    if (!dentry->flying) return false;
+    if (!dentry->flying)
+        return false;
     dentry->flying = false;
-    if (!dentry->dirty) parent->directory->unsettled--;
+    if (!dentry->dirty)
+        parent->directory->unsettled--;
     return true;
 }
 
 static void settle_names(struct head *head, struct batch *batch) {
     for (size_t i = 0; i < batch->ended_count; i++)
-        if (!land(batch->ended[i].parent, batch->ended[i].dentry)) batch->ended[i].dentry = NULL;
+        if (!land(batch->ended[i].parent, batch->ended[i].dentry))
+            batch->ended[i].dentry = NULL;
     for (size_t i = 0; i < batch->added_count; i++)
-        if (!land(batch->added[i].parent, batch->added[i].dentry)) batch->added[i].dentry = NULL;
+        if (!land(batch->added[i].parent, batch->added[i].dentry))
+            batch->added[i].dentry = NULL;
     for (size_t i = 0; i < batch->ended_count; i++)
-        if (batch->ended[i].dentry) dentry_settle(head, batch->ended[i].parent, batch->ended[i].dentry);
+        if (batch->ended[i].dentry)
+            dentry_settle(head, batch->ended[i].parent, batch->ended[i].dentry);
     for (size_t i = 0; i < batch->added_count; i++)
-        if (batch->added[i].dentry) dentry_settle(head, batch->added[i].parent, batch->added[i].dentry);
+        if (batch->added[i].dentry)
+            dentry_settle(head, batch->added[i].parent, batch->added[i].dentry);
 }
 
 /* What the storage has needs no copy in memory. */
@@ -281,7 +320,8 @@ static void settle_chunk(struct object *object, struct file_chunk *chunk) {
     }
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct span *span = &chunk->spans[i];
-        if (!span->memory || !span->memory->placed) continue;
+        if (!span->memory || !span->memory->placed)
+            continue;
         span->body = span->memory->body;
         memory_release(span->memory);
         span->memory = NULL;
@@ -293,29 +333,35 @@ void batch_settle(struct head *head, struct batch *batch) {
     for (size_t i = 0; i < batch->snapshot_count; i++) {
         struct object *object = batch->snapshots[i].object;
         struct file_chunk *chunk = file_find(object->file, batch->snapshots[i].number);
-        if (chunk && chunk->flying) settle_chunk(object, chunk);
+        if (chunk && chunk->flying)
+            settle_chunk(object, chunk);
     }
     for (size_t i = 0; i < batch->object_count; i++) {
         struct object *object = batch->objects[i];
         object->flying = object->fresh_flying = object->xattrs_flying = false;
         object->stored = true;
     }
-    for (size_t i = 0; i < batch->object_count; i++) object_settle(head, batch->objects[i]);
+    for (size_t i = 0; i < batch->object_count; i++)
+        object_settle(head, batch->objects[i]);
 }
 
 /* Bodies for the table were not written; those in body files were, and will be flushed with the next commit. */
 static void unplace_bodies(struct head *head, struct batch *batch) {
-    for (size_t i = 0; i < batch->body_count; i++) batch->body_memories[i]->placed = false;
-    if (batch->body_files_used) head->body_files_used = true;
+    for (size_t i = 0; i < batch->body_count; i++)
+        batch->body_memories[i]->placed = false;
+    if (batch->body_files_used)
+        head->body_files_used = true;
 }
 
 /* The working transaction ended a name that the batch added: neither happened. */
 static void cancel_names(struct head *head, struct batch *batch) {
     for (size_t i = 0; i < batch->added_count; i++) {
         struct dentry *dentry = batch->added[i].dentry;
-        if (!dentry->ended) continue;
+        if (!dentry->ended)
+            continue;
         for (size_t e = 0; e < head->ended_count; e++) {
-            if (head->ended[e].dentry != dentry || head->ended[e].index != batch->new_entries[i].index) continue;
+            if (head->ended[e].dentry != dentry || head->ended[e].index != batch->new_entries[i].index)
+                continue;
             dentry->ended = false;
             head->ended[e] = head->ended[--head->ended_count];
             batch->added[i].dentry = NULL;
@@ -339,12 +385,16 @@ static int join_names(struct head *head, struct batch *batch) {
         batch->ended[i].dentry->ended = true;
         ended[ended_count++] = batch->ended[i];
     }
-    for (size_t i = 0; i < head->ended_count; i++) ended[ended_count++] = head->ended[i];
+    for (size_t i = 0; i < head->ended_count; i++)
+        ended[ended_count++] = head->ended[i];
     for (size_t i = 0; i < batch->added_count; i++)
-        if (batch->added[i].dentry) added[added_count++] = batch->added[i];
+        if (batch->added[i].dentry)
+            added[added_count++] = batch->added[i];
     for (size_t i = 0; i < head->added_count; i++)
-        if (head->added[i].dentry) added[added_count++] = head->added[i];
-    for (size_t i = 0; i < added_count; i++) added[i].dentry->added_at = (uint32_t)i;
+        if (head->added[i].dentry)
+            added[added_count++] = head->added[i];
+    for (size_t i = 0; i < added_count; i++)
+        added[i].dentry->added_at = (uint32_t)i;
     free(head->ended);
     free(head->added);
     head->ended = ended;
@@ -358,11 +408,13 @@ static int join_names(struct head *head, struct batch *batch) {
 
 /* dirty says again whether head->ended or head->added has the dentry. */
 static void redirty(struct object *parent, struct dentry *dentry) {
-    if (!dentry->flying) return;
+    if (!dentry->flying)
+        return;
     bool dirty = dentry->ended || dentry->added_at != UINT32_MAX;
     dentry->flying = false;
     dentry->dirty = dirty;
-    if (!dirty) parent->directory->unsettled--;
+    if (!dirty)
+        parent->directory->unsettled--;
 }
 
 static void take_back_object(struct head *head, struct object *object) {
@@ -391,14 +443,20 @@ int batch_take_back(struct head *head, struct batch *batch) {
     unplace_bodies(head, batch);
     /* Pointers that cancel_names clears are needed once more. */
     struct added *added = malloc((batch->added_count + 1) * sizeof *added);
-    if (!added) return -ENOMEM;
-    if (batch->added_count) memcpy(added, batch->added, batch->added_count * sizeof *added);
+    if (!added)
+        return -ENOMEM;
+    if (batch->added_count)
+        memcpy(added, batch->added, batch->added_count * sizeof *added);
     int rc = join_names(head, batch);
     if (rc == 0) {
-        for (size_t i = 0; i < batch->ended_count; i++) redirty(batch->ended[i].parent, batch->ended[i].dentry);
-        for (size_t i = 0; i < batch->added_count; i++) redirty(added[i].parent, added[i].dentry);
-        for (size_t i = 0; i < batch->object_count; i++) take_back_object(head, batch->objects[i]);
-        for (size_t i = 0; i < batch->object_count; i++) object_settle(head, batch->objects[i]);
+        for (size_t i = 0; i < batch->ended_count; i++)
+            redirty(batch->ended[i].parent, batch->ended[i].dentry);
+        for (size_t i = 0; i < batch->added_count; i++)
+            redirty(added[i].parent, added[i].dentry);
+        for (size_t i = 0; i < batch->object_count; i++)
+            take_back_object(head, batch->objects[i]);
+        for (size_t i = 0; i < batch->object_count; i++)
+            object_settle(head, batch->objects[i]);
         head->working_bytes += batch->bytes;
     }
     free(added);
@@ -406,12 +464,15 @@ int batch_take_back(struct head *head, struct batch *batch) {
 }
 
 void batch_free(struct batch *batch) {
-    if (!batch) return;
+    if (!batch)
+        return;
     for (size_t i = 0; i < batch->snapshot_count; i++) {
-        for (uint32_t s = 0; s < batch->snapshots[i].count; s++) memory_release(batch->snapshots[i].spans[s].memory);
+        for (uint32_t s = 0; s < batch->snapshots[i].count; s++)
+            memory_release(batch->snapshots[i].spans[s].memory);
         free(batch->snapshots[i].spans);
     }
-    for (size_t i = 0; i < batch->revision_count; i++) free((void *)(uintptr_t)batch->revisions[i].data);
+    for (size_t i = 0; i < batch->revision_count; i++)
+        free((void *)(uintptr_t)batch->revisions[i].data);
     free(batch->snapshots);
     free(batch->revisions);
     free(batch->objects);

@@ -25,14 +25,14 @@ struct batch {
     size_t snapshot_count, snapshot_capacity;
     struct new_revision *revisions; /* their data is the batch's */
     size_t revision_count, revision_capacity;
-    struct added *added;            /* those of the working transaction, taken over */
+    struct added *added; /* those of the working transaction, taken over */
     size_t added_count;
     struct new_entry *new_entries;
     struct ended *ended;
     size_t ended_count;
     struct ended_entry *ended_entries;
     struct new_body *bodies;
-    struct memory **body_memories;  /* which each of `bodies` is */
+    struct memory **body_memories; /* which each of `bodies` is */
     size_t body_count, body_capacity;
 };
 

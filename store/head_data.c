@@ -21,8 +21,10 @@ static uint64_t chunk_start(uint64_t number) {
 /* A regular file, or the errno of an operation on content of anything else. */
 static int get_file(struct head *head, uint64_t oid, struct object **object) {
     int rc = object_get(head, oid, object);
-    if (rc < 0) return rc;
-    if (object_is_directory(*object)) return -EISDIR;
+    if (rc < 0)
+        return rc;
+    if (object_is_directory(*object))
+        return -EISDIR;
     return ((*object)->record.mode & S_IFMT) == S_IFREG ? 0 : -EINVAL;
 }
 
@@ -35,49 +37,61 @@ struct body_read {
 };
 
 /* Copies bytes [start, end) of a chunk in memory to buffer; what lies in bodies is noted in reads. Returns where it stopped. */
-static uint32_t chunk_collect(const struct file_chunk *chunk, uint32_t start, uint32_t end, uint8_t *buffer, struct body_read *reads, size_t *read_count) {
+static uint32_t chunk_collect(const struct file_chunk *chunk, uint32_t start, uint32_t end, uint8_t *buffer,
+                              struct body_read *reads, size_t *read_count) {
     uint32_t at = start;
     for (uint32_t i = 0; i < chunk->count && at < end; i++) {
         const struct span *span = &chunk->spans[i];
-        if (span->start + span->length <= at) continue;
-        if (span->start >= end) break;
+        if (span->start + span->length <= at)
+            continue;
+        if (span->start >= end)
+            break;
         if (span->start > at) {
             memset(buffer + (at - start), 0, span->start - at);
             at = span->start;
         }
         uint32_t within = at - span->start, length = span->length - within;
-        if (length > end - at) length = end - at;
+        if (length > end - at)
+            length = end - at;
         if (span->memory) {
             memcpy(buffer + (at - start), span->memory->data + span->skip + within, length);
         } else {
-            if (*read_count == READS_MAX) return at;
+            if (*read_count == READS_MAX)
+                return at;
             reads[(*read_count)++] = (struct body_read){span->body, span->skip + within, length, buffer + (at - start)};
         }
         at += length;
     }
-    if (at < end) memset(buffer + (at - start), 0, end - at);
+    if (at < end)
+        memset(buffer + (at - start), 0, end - at);
     return end;
 }
 
-static int read_stored(struct head *head, uint64_t oid, uint64_t number, uint64_t before, uint32_t start, uint32_t end, uint8_t *buffer) {
+static int read_stored(struct head *head, uint64_t oid, uint64_t number, uint64_t before, uint32_t start, uint32_t end,
+                       uint8_t *buffer) {
     struct chunk_version *version;
     int rc = store_chunk(head->store, oid, number, before, &version);
-    if (rc < 0) return -store_error_errno(rc);
+    if (rc < 0)
+        return -store_error_errno(rc);
     uint32_t at = start;
     for (size_t i = 0; i < version->chunk.count && at < end && rc == 0; i++) {
         const struct extent *extent = &version->chunk.extents[i];
-        if (extent->start + extent->length <= at) continue;
-        if (extent->start >= end) break;
+        if (extent->start + extent->length <= at)
+            continue;
+        if (extent->start >= end)
+            break;
         if (extent->start > at) {
             memset(buffer + (at - start), 0, extent->start - at);
             at = extent->start;
         }
         uint32_t within = at - extent->start, length = extent->length - within;
-        if (length > end - at) length = end - at;
+        if (length > end - at)
+            length = end - at;
         rc = store_read_body(head->store, &extent->body, extent->skip + within, length, buffer + (at - start));
         at += length;
     }
-    if (rc == 0 && at < end) memset(buffer + (at - start), 0, end - at);
+    if (rc == 0 && at < end)
+        memset(buffer + (at - start), 0, end - at);
     store_release(head->store, version);
     return rc < 0 ? -store_error_errno(rc) : 0;
 }
@@ -96,18 +110,22 @@ static int read_piece(struct head *head, uint64_t oid, uint64_t offset, size_t s
         pthread_rwlock_wrlock(&head->lock);
         rc = object_get(head, oid, &object);
     }
-    if (rc == 0 && object_is_directory(object)) rc = -EISDIR;
+    if (rc == 0 && object_is_directory(object))
+        rc = -EISDIR;
     if (rc < 0 || offset >= object->record.size) {
         pthread_rwlock_unlock(&head->lock);
         return rc;
     }
     uint64_t number = offset >> CHUNK_SHIFT, before = head->last_seq + 1;
     uint32_t start = (uint32_t)(offset - chunk_start(number)), end = CHUNK_BYTES;
-    if (object->record.size - offset < end - start) end = start + (uint32_t)(object->record.size - offset);
-    if (size < end - start) end = start + (uint32_t)size;
+    if (object->record.size - offset < end - start)
+        end = start + (uint32_t)(object->record.size - offset);
+    if (size < end - start)
+        end = start + (uint32_t)size;
     bool stored = object->stored;
     const struct file_chunk *chunk = file_find(object->file, number);
-    if (chunk) end = chunk_collect(chunk, start, end, buffer, reads, &read_count);
+    if (chunk)
+        end = chunk_collect(chunk, start, end, buffer, reads, &read_count);
     pthread_rwlock_unlock(&head->lock);
 
     if (!chunk && stored)
@@ -116,7 +134,8 @@ static int read_piece(struct head *head, uint64_t oid, uint64_t offset, size_t s
         memset(buffer, 0, end - start);
     for (size_t i = 0; i < read_count && rc == 0; i++) {
         rc = store_read_body(head->store, &reads[i].body, reads[i].skip, reads[i].length, reads[i].to);
-        if (rc < 0) rc = -store_error_errno(rc);
+        if (rc < 0)
+            rc = -store_error_errno(rc);
     }
     *done = end - start;
     return rc;
@@ -127,8 +146,10 @@ int head_read(struct head *head, uint64_t oid, uint64_t offset, size_t size, uin
     while (*done < size) {
         size_t piece;
         int rc = read_piece(head, oid, offset + *done, size - *done, buffer + *done, &piece);
-        if (rc < 0) return *done ? 0 : rc;
-        if (!piece) break;
+        if (rc < 0)
+            return *done ? 0 : rc;
+        if (!piece)
+            break;
         *done += piece;
     }
     return 0;
@@ -152,38 +173,50 @@ static int large_append(struct head *head, const uint8_t *data, uint32_t length,
     for (uint32_t at = 0; at < length; at += BODY_MAX) {
         uint32_t piece = length - at < BODY_MAX ? length - at : BODY_MAX;
         int rc = storage_body_append(store_storage(head->store), data + at, piece, &large->bodies[large->count]);
-        if (rc < 0) return -store_error_errno(rc);
+        if (rc < 0)
+            return -store_error_errno(rc);
         large->count++;
     }
     return 0;
 }
 
-static int chunk_put(struct head *head, struct file_chunk *chunk, uint32_t start, const uint8_t *data, uint32_t length, const struct large *large) {
-    if (!large->count) return file_chunk_write(chunk, start, data, length);
+static int chunk_put(struct head *head, struct file_chunk *chunk, uint32_t start, const uint8_t *data, uint32_t length,
+                     const struct large *large) {
+    if (!large->count)
+        return file_chunk_write(chunk, start, data, length);
     int rc = file_chunk_reserve(chunk, large->count + 1);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     for (uint32_t i = 0; i < large->count; i++) {
-        file_chunk_insert(chunk, &(struct span){.start = start, .length = large->bodies[i].length, .body = large->bodies[i]});
+        file_chunk_insert(chunk,
+                          &(struct span){.start = start, .length = large->bodies[i].length, .body = large->bodies[i]});
         start += large->bodies[i].length;
     }
     head->body_files_used = true;
     return 0;
 }
 
-static int write_piece(struct head *head, uint64_t oid, uint64_t offset, uint32_t length, const uint8_t *data, bool keep_times, const struct large *large) {
+static int write_piece(struct head *head, uint64_t oid, uint64_t offset, uint32_t length, const uint8_t *data,
+                       bool keep_times, const struct large *large) {
     struct object *object;
     struct file_chunk *chunk;
     int rc = head_may_change(head, true, length);
-    if (rc == 0) rc = get_file(head, oid, &object);
-    if (rc == 0) rc = file_chunk_get(head, object, offset >> CHUNK_SHIFT, &chunk);
-    if (rc < 0) return rc;
+    if (rc == 0)
+        rc = get_file(head, oid, &object);
+    if (rc == 0)
+        rc = file_chunk_get(head, object, offset >> CHUNK_SHIFT, &chunk);
+    if (rc < 0)
+        return rc;
     uint64_t allocated = file_chunk_allocated(chunk);
     rc = chunk_put(head, chunk, (uint32_t)(offset & (CHUNK_BYTES - 1)), data, length, large);
     object->record.allocated += file_chunk_allocated(chunk) - allocated;
     file_chunk_dirty(head, object, chunk);
-    if (rc < 0) return rc;
-    if (offset + length > object->record.size) object->record.size = offset + length;
-    if (!keep_times) set_modified(head, object);
+    if (rc < 0)
+        return rc;
+    if (offset + length > object->record.size)
+        object->record.size = offset + length;
+    if (!keep_times)
+        set_modified(head, object);
     if (object->gone) {
         rc = file_chunk_spill(head, chunk);
     } else {
@@ -193,8 +226,10 @@ static int write_piece(struct head *head, uint64_t oid, uint64_t offset, uint32_
     return rc;
 }
 
-int64_t head_write(struct head *head, uint64_t oid, uint64_t offset, size_t size, const uint8_t *data, bool keep_times) {
-    if (offset > FILE_SIZE_MAX || size > FILE_SIZE_MAX - offset) return -EFBIG;
+int64_t head_write(struct head *head, uint64_t oid, uint64_t offset, size_t size, const uint8_t *data,
+                   bool keep_times) {
+    if (offset > FILE_SIZE_MAX || size > FILE_SIZE_MAX - offset)
+        return -EFBIG;
     head_throttle(head);
     size_t done = 0;
     int rc = 0;
@@ -207,14 +242,16 @@ int64_t head_write(struct head *head, uint64_t oid, uint64_t offset, size_t size
             pthread_rwlock_rdlock(&head->lock);
             rc = head->failed ? -EIO : head->full ? -ENOSPC : 0;
             pthread_rwlock_unlock(&head->lock);
-            if (rc == 0) rc = large_append(head, data + done, piece, &large);
+            if (rc == 0)
+                rc = large_append(head, data + done, piece, &large);
         }
         if (rc == 0) {
             pthread_rwlock_wrlock(&head->lock);
             rc = write_piece(head, oid, at, piece, data + done, keep_times, &large);
             pthread_rwlock_unlock(&head->lock);
         }
-        if (rc < 0) break;
+        if (rc < 0)
+            break;
         done += piece;
     }
     return done ? (int64_t)done : rc;
@@ -231,7 +268,8 @@ static int numbers_add(struct numbers *numbers, uint64_t number) {
     if (numbers->count == numbers->capacity) {
         size_t capacity = numbers->capacity ? numbers->capacity * 2 : 16;
         uint64_t *items = realloc(numbers->items, capacity * sizeof *items);
-        if (!items) return -ENOMEM;
+        if (!items)
+            return -ENOMEM;
         numbers->items = items;
         numbers->capacity = capacity;
     }
@@ -245,21 +283,26 @@ static int next_chunk(struct head *head, struct object *object, uint64_t number,
     uint64_t part = UINT64_MAX;
     uint64_t end = (object->record.size + CHUNK_BYTES - 1) >> CHUNK_SHIFT;
     if (object->stored && number < end && !(chunk && chunk->number == number)) {
-        int rc = storage_next_part(store_storage(head->store), object->oid, PART_CHUNK + number, head->last_seq + 1, &part);
-        if (rc < 0) return -store_error_errno(rc);
+        int rc =
+            storage_next_part(store_storage(head->store), object->oid, PART_CHUNK + number, head->last_seq + 1, &part);
+        if (rc < 0)
+            return -store_error_errno(rc);
         part = rc == STORE_ABSENT ? UINT64_MAX : part - PART_CHUNK;
     }
-    if (chunk && chunk->number < part) part = chunk->number;
+    if (chunk && chunk->number < part)
+        part = chunk->number;
     *found = part;
     return part == UINT64_MAX ? STORE_ABSENT : 0;
 }
 
-static int numbers_collect(struct head *head, struct object *object, uint64_t first, uint64_t last, struct numbers *numbers) {
+static int numbers_collect(struct head *head, struct object *object, uint64_t first, uint64_t last,
+                           struct numbers *numbers) {
     uint64_t number = first;
     int rc = 0;
     while (number <= last && (rc = next_chunk(head, object, number, &number)) == 0 && number <= last) {
         rc = numbers_add(numbers, number++);
-        if (rc < 0) break;
+        if (rc < 0)
+            break;
     }
     return rc < 0 ? rc : 0;
 }
@@ -268,18 +311,22 @@ static int numbers_collect(struct head *head, struct object *object, uint64_t fi
 static int object_zero(struct head *head, struct object *object, uint64_t start, uint64_t end) {
     struct numbers numbers = {0};
     struct file_chunk *chunk;
-    if (start >= end) return 0;
+    if (start >= end)
+        return 0;
     int rc = numbers_collect(head, object, start >> CHUNK_SHIFT, (end - 1) >> CHUNK_SHIFT, &numbers);
     for (size_t i = 0; i < numbers.count && rc == 0; i++) {
         rc = file_chunk_get(head, object, numbers.items[i], &chunk);
-        if (rc == 0) rc = file_chunk_reserve(chunk, 1);
+        if (rc == 0)
+            rc = file_chunk_reserve(chunk, 1);
     }
     for (size_t i = 0; i < numbers.count && rc == 0; i++) {
         rc = file_chunk_get(head, object, numbers.items[i], &chunk);
-        if (rc < 0) break;
+        if (rc < 0)
+            break;
         uint64_t base = chunk_start(numbers.items[i]);
         uint64_t allocated = file_chunk_allocated(chunk);
-        file_chunk_cut(chunk, start > base ? (uint32_t)(start - base) : 0, end - base < CHUNK_BYTES ? (uint32_t)(end - base) : CHUNK_BYTES);
+        file_chunk_cut(chunk, start > base ? (uint32_t)(start - base) : 0,
+                       end - base < CHUNK_BYTES ? (uint32_t)(end - base) : CHUNK_BYTES);
         object->record.allocated -= allocated - file_chunk_allocated(chunk);
         file_chunk_dirty(head, object, chunk);
     }
@@ -289,13 +336,15 @@ static int object_zero(struct head *head, struct object *object, uint64_t start,
 
 int object_truncate(struct head *head, struct object *object, uint64_t size) {
     uint64_t old = object->record.size;
-    if (size > FILE_SIZE_MAX) return -EFBIG;
+    if (size > FILE_SIZE_MAX)
+        return -EFBIG;
     if (size == 0 && old && !object->stored && !object->flying) {
         file_free(object); /* nobody else has heard of it */
         object->record.allocated = 0;
     } else if (size < old) {
         int rc = object_zero(head, object, size, (old + CHUNK_BYTES - 1) & ~(uint64_t)(CHUNK_BYTES - 1));
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
     }
     object->record.size = size;
     return 0;
@@ -306,11 +355,15 @@ static int fallocate_locked(struct head *head, uint64_t oid, int mode, uint64_t 
     bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
     bool grows = !(mode & FALLOC_FL_KEEP_SIZE);
     int rc = head_may_change(head, !zero, zero ? 0 : end - offset);
-    if (rc == 0) rc = get_file(head, oid, &object);
-    if (rc == 0 && zero) rc = object_zero(head, object, offset, end < object->record.size ? end : object->record.size);
-    if (rc < 0) return rc;
+    if (rc == 0)
+        rc = get_file(head, oid, &object);
+    if (rc == 0 && zero)
+        rc = object_zero(head, object, offset, end < object->record.size ? end : object->record.size);
+    if (rc < 0)
+        return rc;
     bool grown = grows && end > object->record.size;
-    if (grown) object->record.size = end;
+    if (grown)
+        object->record.size = end;
     if (grown || zero) {
         set_modified(head, object);
         head_changed(head);
@@ -329,8 +382,10 @@ int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, u
     default:
         return -EOPNOTSUPP;
     }
-    if (length == 0) return -EINVAL;
-    if (offset > FILE_SIZE_MAX || length > FILE_SIZE_MAX - offset) return -EFBIG;
+    if (length == 0)
+        return -EINVAL;
+    if (offset > FILE_SIZE_MAX || length > FILE_SIZE_MAX - offset)
+        return -EFBIG;
     head_throttle(head);
     pthread_rwlock_wrlock(&head->lock);
     int rc = fallocate_locked(head, oid, mode, offset, offset + length);
@@ -344,9 +399,12 @@ int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, u
 static uint32_t chunk_seek(const struct file_chunk *chunk, uint32_t start, bool hole) {
     for (uint32_t i = 0; i < chunk->count; i++) {
         const struct span *span = &chunk->spans[i];
-        if (span->start + span->length <= start) continue;
-        if (!hole) return span->start > start ? span->start : start;
-        if (span->start > start) return start;
+        if (span->start + span->length <= start)
+            continue;
+        if (!hole)
+            return span->start > start ? span->start : start;
+        if (span->start > start)
+            return start;
         start = span->start + span->length;
     }
     return hole ? start : CHUNK_BYTES;
@@ -357,34 +415,44 @@ static int seek_locked(struct head *head, struct object *object, uint64_t offset
     while (offset < size) {
         uint64_t number = offset >> CHUNK_SHIFT, found;
         int rc = next_chunk(head, object, number, &found);
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
         if (rc == STORE_ABSENT || found > number) {
-            if (hole) break;
-            if (rc == STORE_ABSENT) return -ENXIO;
+            if (hole)
+                break;
+            if (rc == STORE_ABSENT)
+                return -ENXIO;
             offset = chunk_start(found);
             continue;
         }
         struct file_chunk *chunk;
         bool loaded = !file_find(object->file, number);
         rc = file_chunk_get(head, object, number, &chunk);
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
         uint32_t at = chunk_seek(chunk, (uint32_t)(offset - chunk_start(number)), hole);
-        if (loaded && !chunk->dirty) file_chunk_drop(object, chunk);
+        if (loaded && !chunk->dirty)
+            file_chunk_drop(object, chunk);
         offset = chunk_start(number) + at;
-        if (at < CHUNK_BYTES) break;
+        if (at < CHUNK_BYTES)
+            break;
     }
-    if (offset >= size && !hole) return -ENXIO;
+    if (offset >= size && !hole)
+        return -ENXIO;
     *result = offset < size ? offset : size;
     return 0;
 }
 
 int head_seek(struct head *head, uint64_t oid, uint64_t offset, int whence, uint64_t *result) {
     struct object *object;
-    if (whence != SEEK_DATA && whence != SEEK_HOLE) return -EINVAL;
+    if (whence != SEEK_DATA && whence != SEEK_HOLE)
+        return -EINVAL;
     pthread_rwlock_wrlock(&head->lock);
     int rc = get_file(head, oid, &object);
-    if (rc == 0 && offset >= object->record.size) rc = -ENXIO;
-    if (rc == 0) rc = seek_locked(head, object, offset, whence == SEEK_HOLE, result);
+    if (rc == 0 && offset >= object->record.size)
+        rc = -ENXIO;
+    if (rc == 0)
+        rc = seek_locked(head, object, offset, whence == SEEK_HOLE, result);
     pthread_rwlock_unlock(&head->lock);
     return rc;
 }
@@ -398,19 +466,23 @@ struct piece {
 };
 
 static void piece_release(struct piece *piece) {
-    for (uint32_t i = 0; i < piece->count; i++) memory_release(piece->spans[i].memory);
+    for (uint32_t i = 0; i < piece->count; i++)
+        memory_release(piece->spans[i].memory);
     free(piece->spans);
 }
 
 /* Bytes [start, end) of a chunk of the head, moved to begin at `to`. */
-static int piece_from_head(const struct file_chunk *chunk, uint32_t start, uint32_t end, uint32_t to, struct piece *piece) {
+static int piece_from_head(const struct file_chunk *chunk, uint32_t start, uint32_t end, uint32_t to,
+                           struct piece *piece) {
     piece->spans = malloc((chunk->count + 1) * sizeof *piece->spans);
-    if (!piece->spans) return -ENOMEM;
+    if (!piece->spans)
+        return -ENOMEM;
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct span span = chunk->spans[i];
         uint32_t from = span.start > start ? span.start : start;
         uint32_t until = span.start + span.length < end ? span.start + span.length : end;
-        if (from >= until) continue;
+        if (from >= until)
+            continue;
         span.skip += from - span.start;
         span.length = until - from;
         span.start = from - start + to;
@@ -423,19 +495,23 @@ static int piece_from_head(const struct file_chunk *chunk, uint32_t start, uint3
     return 0;
 }
 
-static int piece_from_instant(struct head *head, uint64_t oid, uint64_t number, uint64_t before, uint32_t start, uint32_t end, uint32_t to,
-                              struct piece *piece) {
+static int piece_from_instant(struct head *head, uint64_t oid, uint64_t number, uint64_t before, uint32_t start,
+                              uint32_t end, uint32_t to, struct piece *piece) {
     struct chunk_version *version;
     int rc = store_chunk(head->store, oid, number, before, &version);
-    if (rc < 0) return -store_error_errno(rc);
+    if (rc < 0)
+        return -store_error_errno(rc);
     piece->spans = malloc((version->chunk.count + 1) * sizeof *piece->spans);
     for (size_t i = 0; i < version->chunk.count && piece->spans; i++) {
         const struct extent *extent = &version->chunk.extents[i];
         uint32_t from = extent->start > start ? extent->start : start;
         uint32_t until = extent->start + extent->length < end ? extent->start + extent->length : end;
-        if (from >= until) continue;
-        piece->spans[piece->count++] =
-            (struct span){.start = from - start + to, .length = until - from, .skip = extent->skip + (from - extent->start), .body = extent->body};
+        if (from >= until)
+            continue;
+        piece->spans[piece->count++] = (struct span){.start = from - start + to,
+                                                     .length = until - from,
+                                                     .skip = extent->skip + (from - extent->start),
+                                                     .body = extent->body};
     }
     store_release(head->store, version);
     return piece->spans ? 0 : -ENOMEM;
@@ -450,13 +526,16 @@ static int source_size(struct head *head, const struct copying *copy, uint64_t *
     if (!copy->before) {
         struct object *object;
         int rc = get_file(head, copy->source, &object);
-        if (rc == 0) *size = object->record.size;
+        if (rc == 0)
+            *size = object->record.size;
         return rc;
     }
     struct inode_version *version;
     int rc = store_inode(head->store, copy->source, copy->before, &version);
-    if (rc == STORE_ABSENT) return -ESTALE;
-    if (rc < 0) return -store_error_errno(rc);
+    if (rc == STORE_ABSENT)
+        return -ESTALE;
+    if (rc < 0)
+        return -store_error_errno(rc);
     rc = (version->record.mode & S_IFMT) == S_IFREG ? 0 : -EINVAL;
     *size = version->record.size;
     store_release(head->store, version);
@@ -466,13 +545,17 @@ static int source_size(struct head *head, const struct copying *copy, uint64_t *
 static int piece_get(struct head *head, const struct copying *copy, uint32_t length, struct piece *piece) {
     uint64_t number = copy->from >> CHUNK_SHIFT;
     uint32_t start = (uint32_t)(copy->from & (CHUNK_BYTES - 1)), to = (uint32_t)(copy->to & (CHUNK_BYTES - 1));
-    if (copy->before) return piece_from_instant(head, copy->source, number, copy->before, start, start + length, to, piece);
+    if (copy->before)
+        return piece_from_instant(head, copy->source, number, copy->before, start, start + length, to, piece);
     struct object *object;
     int rc = get_file(head, copy->source, &object);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     const struct file_chunk *chunk = file_find(object->file, number);
-    if (chunk) return piece_from_head(chunk, start, start + length, to, piece);
-    if (!object->stored) return 0;
+    if (chunk)
+        return piece_from_head(chunk, start, start + length, to, piece);
+    if (!object->stored)
+        return 0;
     return piece_from_instant(head, copy->source, number, head->last_seq + 1, start, start + length, to, piece);
 }
 
@@ -481,10 +564,14 @@ static int copy_piece(struct head *head, const struct copying *copy, uint32_t le
     struct file_chunk *chunk;
     struct piece piece = {0};
     int rc = head_may_change(head, true, 256);
-    if (rc == 0) rc = get_file(head, copy->target, &target);
-    if (rc == 0) rc = piece_get(head, copy, length, &piece);
-    if (rc == 0) rc = file_chunk_get(head, target, copy->to >> CHUNK_SHIFT, &chunk);
-    if (rc == 0) rc = file_chunk_reserve(chunk, piece.count + 2);
+    if (rc == 0)
+        rc = get_file(head, copy->target, &target);
+    if (rc == 0)
+        rc = piece_get(head, copy, length, &piece);
+    if (rc == 0)
+        rc = file_chunk_get(head, target, copy->to >> CHUNK_SHIFT, &chunk);
+    if (rc == 0)
+        rc = file_chunk_reserve(chunk, piece.count + 2);
     if (rc < 0) {
         piece_release(&piece);
         return rc;
@@ -492,21 +579,25 @@ static int copy_piece(struct head *head, const struct copying *copy, uint32_t le
     uint64_t allocated = file_chunk_allocated(chunk);
     uint32_t to = (uint32_t)(copy->to & (CHUNK_BYTES - 1));
     file_chunk_cut(chunk, to, to + length);
-    for (uint32_t i = 0; i < piece.count; i++) file_chunk_insert(chunk, &piece.spans[i]);
+    for (uint32_t i = 0; i < piece.count; i++)
+        file_chunk_insert(chunk, &piece.spans[i]);
     free(piece.spans);
     target->record.allocated += file_chunk_allocated(chunk) - allocated;
-    if (copy->to + length > target->record.size) target->record.size = copy->to + length;
+    if (copy->to + length > target->record.size)
+        target->record.size = copy->to + length;
     file_chunk_dirty(head, target, chunk);
     set_modified(head, target);
-    if (!target->gone) head_changed(head);
+    if (!target->gone)
+        head_changed(head);
     return 0;
 }
 
-int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, uint64_t source_offset, uint64_t target, uint64_t target_offset,
-                    uint64_t length, uint64_t *copied) {
+int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, uint64_t source_offset, uint64_t target,
+                    uint64_t target_offset, uint64_t length, uint64_t *copied) {
     struct copying copy = {source, source_before, source_offset, target, target_offset};
     *copied = 0;
-    if (target_offset > FILE_SIZE_MAX || length > FILE_SIZE_MAX - target_offset) return -EFBIG;
+    if (target_offset > FILE_SIZE_MAX || length > FILE_SIZE_MAX - target_offset)
+        return -EFBIG;
     head_throttle(head);
     int rc = 0;
     while (*copied < length) {
@@ -514,14 +605,21 @@ int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, 
         pthread_rwlock_wrlock(&head->lock);
         rc = source_size(head, &copy, &size);
         uint64_t piece = length - *copied;
-        if (rc == 0 && copy.from >= size) piece = 0;
-        if (rc == 0 && piece > size - copy.from) piece = size - copy.from;
-        uint64_t source_room = CHUNK_BYTES - (copy.from & (CHUNK_BYTES - 1)), target_room = CHUNK_BYTES - (copy.to & (CHUNK_BYTES - 1));
-        if (piece > source_room) piece = source_room;
-        if (piece > target_room) piece = target_room;
-        if (rc == 0 && piece) rc = copy_piece(head, &copy, (uint32_t)piece);
+        if (rc == 0 && copy.from >= size)
+            piece = 0;
+        if (rc == 0 && piece > size - copy.from)
+            piece = size - copy.from;
+        uint64_t source_room = CHUNK_BYTES - (copy.from & (CHUNK_BYTES - 1)),
+                 target_room = CHUNK_BYTES - (copy.to & (CHUNK_BYTES - 1));
+        if (piece > source_room)
+            piece = source_room;
+        if (piece > target_room)
+            piece = target_room;
+        if (rc == 0 && piece)
+            rc = copy_piece(head, &copy, (uint32_t)piece);
         pthread_rwlock_unlock(&head->lock);
-        if (rc < 0 || !piece) break;
+        if (rc < 0 || !piece)
+            break;
         *copied += piece;
         copy.from += piece;
         copy.to += piece;

@@ -17,7 +17,7 @@
 
 #include "store/head_private.h"
 
-#define BUCKETS_FIRST 8
+#define BUCKETS_FIRST  8
 #define LOAD_WHOLE_MAX 256 /* directories up to this many names are loaded at once, when a name is looked up */
 
 static uint32_t name_hash(const char *name, size_t length) {
@@ -59,14 +59,16 @@ static void list_add(struct head *head, struct object *object) {
 }
 
 void directory_used(struct head *head, struct object *object) {
-    if (head->directories.newest == object) return;
+    if (head->directories.newest == object)
+        return;
     list_remove(head, object);
     list_add(head, object);
 }
 
 int directory_new(struct head *head, struct object *object, bool complete) {
     struct directory *directory = calloc(1, sizeof *directory);
-    if (!directory) return -ENOMEM;
+    if (!directory)
+        return -ENOMEM;
     directory->buckets = calloc(BUCKETS_FIRST, sizeof *directory->buckets);
     if (!directory->buckets) {
         free(directory);
@@ -82,7 +84,8 @@ int directory_new(struct head *head, struct object *object, bool complete) {
 
 void directory_free(struct head *head, struct object *object) {
     struct directory *directory = object->directory;
-    if (!directory) return;
+    if (!directory)
+        return;
     for (size_t i = 0; i < directory->bucket_count; i++) {
         struct dentry *next;
         for (struct dentry *dentry = directory->buckets[i]; dentry; dentry = next) {
@@ -109,7 +112,8 @@ static struct dentry *hash_find(const struct directory *directory, const char *n
 static void hash_grow(struct head *head, struct directory *directory) {
     size_t count = directory->bucket_count * 2;
     struct dentry **buckets = calloc(count, sizeof *buckets);
-    if (!buckets) return;
+    if (!buckets)
+        return;
     for (size_t i = 0; i < directory->bucket_count; i++) {
         struct dentry *next;
         for (struct dentry *dentry = directory->buckets[i]; dentry; dentry = next) {
@@ -125,10 +129,13 @@ static void hash_grow(struct head *head, struct directory *directory) {
 }
 
 /* A dentry that says "no such name". NULL without memory. */
-static struct dentry *hash_add(struct head *head, struct directory *directory, const char *name, size_t length, uint32_t hash) {
+static struct dentry *hash_add(struct head *head, struct directory *directory, const char *name, size_t length,
+                               uint32_t hash) {
     struct dentry *dentry = malloc(sizeof *dentry + length + 1);
-    if (!dentry) return NULL;
-    if (directory->count >= directory->bucket_count) hash_grow(head, directory);
+    if (!dentry)
+        return NULL;
+    if (directory->count >= directory->bucket_count)
+        hash_grow(head, directory);
     *dentry = (struct dentry){.hash = hash, .added_at = UINT32_MAX, .name_length = (uint8_t)length};
     memcpy(dentry->name, name, length);
     dentry->name[length] = 0;
@@ -142,7 +149,8 @@ static struct dentry *hash_add(struct head *head, struct directory *directory, c
 
 static void hash_remove(struct head *head, struct directory *directory, struct dentry *dentry) {
     struct dentry **link = &directory->buckets[dentry->hash & (directory->bucket_count - 1)];
-    while (*link != dentry) link = &(*link)->hash_next;
+    while (*link != dentry)
+        link = &(*link)->hash_next;
     *link = dentry->hash_next;
     directory->count--;
     count_bytes(head, directory, 0, dentry_bytes(dentry));
@@ -157,11 +165,14 @@ void dentry_settle(struct head *head, struct object *object, struct dentry *dent
 /* ---- order ---- */
 
 static int order_reserve(struct head *head, struct directory *directory, size_t more) {
-    if (directory->order_count + more <= directory->order_capacity) return 0;
+    if (directory->order_count + more <= directory->order_capacity)
+        return 0;
     size_t capacity = directory->order_capacity ? directory->order_capacity * 2 : 16;
-    while (capacity < directory->order_count + more) capacity *= 2;
+    while (capacity < directory->order_count + more)
+        capacity *= 2;
     struct place *order = realloc(directory->order, capacity * sizeof *order);
-    if (!order) return -ENOMEM;
+    if (!order)
+        return -ENOMEM;
     count_bytes(head, directory, (capacity - directory->order_capacity) * sizeof *order, 0);
     directory->order = order;
     directory->order_capacity = capacity;
@@ -185,10 +196,12 @@ static void order_remove(struct directory *directory, uint64_t index) {
     size_t at = order_find(directory, index);
     assert(at < directory->order_count && directory->order[at].index == index);
     directory->order[at].dentry = NULL;
-    if (++directory->order_holes < 32 || directory->order_holes < directory->order_count / 2) return;
+    if (++directory->order_holes < 32 || directory->order_holes < directory->order_count / 2)
+        return;
     size_t kept = 0;
     for (size_t i = 0; i < directory->order_count; i++)
-        if (directory->order[i].dentry) directory->order[kept++] = directory->order[i];
+        if (directory->order[i].dentry)
+            directory->order[kept++] = directory->order[i];
     directory->order_count = kept;
     directory->order_holes = 0;
 }
@@ -201,10 +214,12 @@ static int by_index(const void *a, const void *b) {
 static int order_build(struct head *head, struct directory *directory) {
     directory->order_count = directory->order_holes = 0;
     int rc = order_reserve(head, directory, directory->count + 1);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < directory->bucket_count; i++)
         for (struct dentry *dentry = directory->buckets[i]; dentry; dentry = dentry->hash_next)
-            if (dentry->oid) directory->order[directory->order_count++] = (struct place){dentry->index, dentry};
+            if (dentry->oid)
+                directory->order[directory->order_count++] = (struct place){dentry->index, dentry};
     qsort(directory->order, directory->order_count, sizeof *directory->order, by_index);
     return 0;
 }
@@ -212,25 +227,30 @@ static int order_build(struct head *head, struct directory *directory) {
 /* ---- loading ---- */
 
 static int directory_ensure(struct head *head, struct object *object) {
-    if (object->directory) return 0;
+    if (object->directory)
+        return 0;
     /* Without names there is nothing to ask the storage for. (Names that are pending would have kept the directory in memory.) */
     return directory_new(head, object, object->record.size == 0);
 }
 
 int directory_complete(struct head *head, struct object *object) {
     int rc = directory_ensure(head, object);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     struct directory *directory = object->directory;
     directory_used(head, object);
-    if (directory->complete) return 0;
+    if (directory->complete)
+        return 0;
     struct entry_list list;
     rc = storage_list(store_storage(head->store), object->oid, head->last_seq + 1, &list);
-    if (rc < 0) return -store_error_errno(rc);
+    if (rc < 0)
+        return -store_error_errno(rc);
     for (size_t i = 0; i < list.count; i++) {
         const struct entry *entry = &list.items[i];
         uint32_t hash = name_hash(entry->name, entry->name_length);
         struct dentry *dentry = hash_find(directory, entry->name, entry->name_length, hash);
-        if (dentry) continue; /* what is in memory is newer, or the same */
+        if (dentry)
+            continue; /* what is in memory is newer, or the same */
         dentry = hash_add(head, directory, entry->name, entry->name_length, hash);
         if (!dentry) {
             entry_list_release(&list);
@@ -242,16 +262,19 @@ int directory_complete(struct head *head, struct object *object) {
     }
     entry_list_release(&list);
     rc = order_build(head, directory);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     directory->complete = true;
     return 0;
 }
 
 int directory_peek(const struct object *object, const char *name, size_t length, struct dentry **found) {
     const struct directory *directory = object->directory;
-    if (!directory) return STORE_ABSENT;
+    if (!directory)
+        return STORE_ABSENT;
     struct dentry *dentry = hash_find(directory, name, length, name_hash(name, length));
-    if (!dentry && !directory->complete) return STORE_ABSENT;
+    if (!dentry && !directory->complete)
+        return STORE_ABSENT;
     *found = dentry && dentry->oid ? dentry : NULL;
     return STORE_OK;
 }
@@ -259,21 +282,25 @@ int directory_peek(const struct object *object, const char *name, size_t length,
 /* The dentry of a name whether it exists or not; NULL if a complete directory does not have it. */
 static int find_any(struct head *head, struct object *object, const char *name, size_t length, struct dentry **found) {
     int rc = directory_ensure(head, object);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     struct directory *directory = object->directory;
     directory_used(head, object);
     uint32_t hash = name_hash(name, length);
     *found = hash_find(directory, name, length, hash);
-    if (*found || directory->complete) return 0;
+    if (*found || directory->complete)
+        return 0;
     if (object->record.size <= LOAD_WHOLE_MAX) {
         rc = directory_complete(head, object);
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
         *found = hash_find(directory, name, length, hash);
         return 0;
     }
     struct entry entry;
     rc = storage_lookup(store_storage(head->store), object->oid, name, length, head->last_seq + 1, &entry);
-    if (rc < 0) return -store_error_errno(rc);
+    if (rc < 0)
+        return -store_error_errno(rc);
     struct dentry *dentry = hash_add(head, directory, name, length, hash);
     if (rc == STORE_OK) {
         if (dentry) {
@@ -289,31 +316,40 @@ static int find_any(struct head *head, struct object *object, const char *name, 
 
 int directory_find(struct head *head, struct object *object, const char *name, size_t length, struct dentry **found) {
     int rc = find_any(head, object, name, length, found);
-    if (rc < 0) return rc;
-    if (*found && !(*found)->oid) *found = NULL;
+    if (rc < 0)
+        return rc;
+    if (*found && !(*found)->oid)
+        *found = NULL;
     return 0;
 }
 
 /* ---- changing ---- */
 
 static void dentry_touch(struct object *object, struct dentry *dentry) {
-    if (!dentry->dirty && !dentry->flying) object->directory->unsettled++;
+    if (!dentry->dirty && !dentry->flying)
+        object->directory->unsettled++;
     dentry->dirty = true;
 }
 
-int directory_prepare(struct head *head, struct object *object, const char *name, size_t length, struct dentry **found) {
+int directory_prepare(struct head *head, struct object *object, const char *name, size_t length,
+                      struct dentry **found) {
     int rc = find_any(head, object, name, length, found);
-    if (rc < 0) return rc;
-    if (!*found) *found = hash_add(head, object->directory, name, length, name_hash(name, length));
-    if (!*found) return -ENOMEM;
+    if (rc < 0)
+        return rc;
+    if (!*found)
+        *found = hash_add(head, object->directory, name, length, name_hash(name, length));
+    if (!*found)
+        return -ENOMEM;
     if (object->directory->complete) {
         rc = order_reserve(head, object->directory, 2);
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
     }
     if (head->added_count + 2 > head->added_capacity) {
         size_t capacity = head->added_capacity ? head->added_capacity * 2 : 64;
         struct added *added = realloc(head->added, capacity * sizeof *added);
-        if (!added) return -ENOMEM;
+        if (!added)
+            return -ENOMEM;
         head->added = added;
         head->added_capacity = capacity;
     }
@@ -337,10 +373,12 @@ void directory_add(struct head *head, struct object *object, struct dentry *dent
 }
 
 int directory_prepare_removal(struct head *head, size_t count) {
-    if (head->ended_count + count <= head->ended_capacity) return 0;
+    if (head->ended_count + count <= head->ended_capacity)
+        return 0;
     size_t capacity = head->ended_capacity ? head->ended_capacity * 2 : 64;
     struct ended *ended = realloc(head->ended, capacity * sizeof *ended);
-    if (!ended) return -ENOMEM;
+    if (!ended)
+        return -ENOMEM;
     head->ended = ended;
     head->ended_capacity = capacity;
     return 0;
@@ -348,7 +386,8 @@ int directory_prepare_removal(struct head *head, size_t count) {
 
 void directory_remove(struct head *head, struct object *object, struct dentry *dentry) {
     assert(dentry->oid);
-    if (object->directory->complete) order_remove(object->directory, dentry->index);
+    if (object->directory->complete)
+        order_remove(object->directory, dentry->index);
     dentry->oid = 0;
     object->record.size--;
     if (dentry->added_at != UINT32_MAX) {
@@ -357,7 +396,8 @@ void directory_remove(struct head *head, struct object *object, struct dentry *d
         dentry->added_at = UINT32_MAX;
         if (!dentry->ended) {
             dentry->dirty = false;
-            if (!dentry->flying) object->directory->unsettled--;
+            if (!dentry->flying)
+                object->directory->unsettled--;
         }
     } else {
         assert(head->ended_count < head->ended_capacity && !dentry->ended);
@@ -376,7 +416,8 @@ void directory_trim(struct head *head) {
             struct dentry *next;
             for (struct dentry *dentry = directory->buckets[i]; dentry; dentry = next) {
                 next = dentry->hash_next;
-                if (!dentry->dirty && !dentry->flying) hash_remove(head, directory, dentry);
+                if (!dentry->dirty && !dentry->flying)
+                    hash_remove(head, directory, dentry);
             }
         }
         count_bytes(head, directory, 0, directory->order_capacity * sizeof *directory->order);
@@ -390,7 +431,8 @@ void directory_trim(struct head *head) {
 
 /* ---- reading ---- */
 
-int head_readdir(struct head *head, uint64_t oid, uint64_t from, bool (*emit)(void *, const struct head_entry *), void *context) {
+int head_readdir(struct head *head, uint64_t oid, uint64_t from, bool (*emit)(void *, const struct head_entry *),
+                 void *context) {
     /* The write lock, unless the directory is complete already. */
     pthread_rwlock_rdlock(&head->lock);
     struct object *object = object_find(head, oid);
@@ -399,17 +441,22 @@ int head_readdir(struct head *head, uint64_t oid, uint64_t from, bool (*emit)(vo
         pthread_rwlock_unlock(&head->lock);
         pthread_rwlock_wrlock(&head->lock);
         rc = object_get(head, oid, &object);
-        if (rc == 0 && !object_is_directory(object)) rc = -ENOTDIR;
-        if (rc == 0) rc = directory_complete(head, object);
-        if (rc == 0) directory_trim(head);
+        if (rc == 0 && !object_is_directory(object))
+            rc = -ENOTDIR;
+        if (rc == 0)
+            rc = directory_complete(head, object);
+        if (rc == 0)
+            directory_trim(head);
     }
     if (rc == 0) {
         const struct directory *directory = object->directory;
         for (size_t at = order_find(directory, from); at < directory->order_count; at++) {
             const struct dentry *dentry = directory->order[at].dentry;
-            if (!dentry) continue;
+            if (!dentry)
+                continue;
             struct head_entry entry = {dentry->name, dentry->name_length, dentry->index, dentry->oid, dentry->type};
-            if (!emit(context, &entry)) break;
+            if (!emit(context, &entry))
+                break;
         }
     }
     pthread_rwlock_unlock(&head->lock);

@@ -14,14 +14,16 @@
 #include "store/head_private.h"
 
 void memory_release(struct memory *memory) {
-    if (!memory || --memory->refs) return;
+    if (!memory || --memory->refs)
+        return;
     free(memory->data);
     free(memory);
 }
 
 static struct memory *memory_new(const uint8_t *data, uint32_t length) {
     struct memory *memory = calloc(1, sizeof *memory);
-    if (!memory) return NULL;
+    if (!memory)
+        return NULL;
     memory->data = malloc(length);
     if (!memory->data) {
         free(memory);
@@ -29,7 +31,8 @@ static struct memory *memory_new(const uint8_t *data, uint32_t length) {
     }
     memory->refs = 1;
     memory->length = memory->capacity = length;
-    if (data) memcpy(memory->data, data, length);
+    if (data)
+        memcpy(memory->data, data, length);
     return memory;
 }
 
@@ -48,7 +51,8 @@ static size_t chunk_position(const struct file *file, uint64_t number) {
 }
 
 struct file_chunk *file_next(const struct file *file, uint64_t number) {
-    if (!file) return NULL;
+    if (!file)
+        return NULL;
     size_t at = chunk_position(file, number);
     return at < file->count ? file->chunks[at] : NULL;
 }
@@ -59,7 +63,8 @@ struct file_chunk *file_find(const struct file *file, uint64_t number) {
 }
 
 static void chunk_free(struct file_chunk *chunk) {
-    for (uint32_t i = 0; i < chunk->count; i++) memory_release(chunk->spans[i].memory);
+    for (uint32_t i = 0; i < chunk->count; i++)
+        memory_release(chunk->spans[i].memory);
     free(chunk->spans);
     free(chunk);
 }
@@ -67,18 +72,21 @@ static void chunk_free(struct file_chunk *chunk) {
 static int chunk_add(struct object *object, uint64_t number, struct file_chunk **added) {
     if (!object->file) {
         object->file = calloc(1, sizeof *object->file);
-        if (!object->file) return -ENOMEM;
+        if (!object->file)
+            return -ENOMEM;
     }
     struct file *file = object->file;
     if (file->count == file->capacity) {
         size_t capacity = file->capacity ? file->capacity * 2 : 1;
         struct file_chunk **chunks = realloc(file->chunks, capacity * sizeof *chunks);
-        if (!chunks) return -ENOMEM;
+        if (!chunks)
+            return -ENOMEM;
         file->chunks = chunks;
         file->capacity = capacity;
     }
     struct file_chunk *chunk = calloc(1, sizeof *chunk);
-    if (!chunk) return -ENOMEM;
+    if (!chunk)
+        return -ENOMEM;
     chunk->number = number;
     size_t at = chunk_position(file, number);
     memmove(&file->chunks[at + 1], &file->chunks[at], (file->count - at) * sizeof *file->chunks);
@@ -95,15 +103,18 @@ void file_chunk_drop(struct object *object, struct file_chunk *chunk) {
     file->count--;
     memmove(&file->chunks[at], &file->chunks[at + 1], (file->count - at) * sizeof *file->chunks);
     chunk_free(chunk);
-    if (file->count) return;
+    if (file->count)
+        return;
     free(file->chunks);
     free(file);
     object->file = NULL;
 }
 
 void file_free(struct object *object) {
-    if (!object->file) return;
-    for (size_t i = 0; i < object->file->count; i++) chunk_free(object->file->chunks[i]);
+    if (!object->file)
+        return;
+    for (size_t i = 0; i < object->file->count; i++)
+        chunk_free(object->file->chunks[i]);
     free(object->file->chunks);
     free(object->file);
     object->file = NULL;
@@ -112,11 +123,14 @@ void file_free(struct object *object) {
 /* ---- spans ---- */
 
 int file_chunk_reserve(struct file_chunk *chunk, uint32_t more) {
-    if (chunk->count + more <= chunk->capacity) return 0;
+    if (chunk->count + more <= chunk->capacity)
+        return 0;
     uint32_t capacity = chunk->capacity ? chunk->capacity * 2 : 2;
-    while (capacity < chunk->count + more) capacity *= 2;
+    while (capacity < chunk->count + more)
+        capacity *= 2;
     struct span *spans = realloc(chunk->spans, capacity * sizeof *spans);
-    if (!spans) return -ENOMEM;
+    if (!spans)
+        return -ENOMEM;
     chunk->spans = spans;
     chunk->capacity = capacity;
     return 0;
@@ -124,7 +138,8 @@ int file_chunk_reserve(struct file_chunk *chunk, uint32_t more) {
 
 uint64_t file_chunk_allocated(const struct file_chunk *chunk) {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < chunk->count; i++) bytes += chunk->spans[i].length;
+    for (uint32_t i = 0; i < chunk->count; i++)
+        bytes += chunk->spans[i].length;
     return bytes;
 }
 
@@ -142,14 +157,16 @@ static uint32_t span_position(const struct file_chunk *chunk, uint32_t start) {
 }
 
 static void span_delete(struct file_chunk *chunk, uint32_t at, uint32_t count) {
-    for (uint32_t i = at; i < at + count; i++) memory_release(chunk->spans[i].memory);
+    for (uint32_t i = at; i < at + count; i++)
+        memory_release(chunk->spans[i].memory);
     chunk->count -= count;
     memmove(&chunk->spans[at], &chunk->spans[at + count], (chunk->count - at) * sizeof *chunk->spans);
 }
 
 /* Needs room for one span: a cut in the middle of one makes two. */
 void file_chunk_cut(struct file_chunk *chunk, uint32_t start, uint32_t end) {
-    if (start >= end) return;
+    if (start >= end)
+        return;
     uint32_t at = span_position(chunk, start);
     if (at < chunk->count && chunk->spans[at].start < start) {
         struct span *span = &chunk->spans[at];
@@ -157,7 +174,8 @@ void file_chunk_cut(struct file_chunk *chunk, uint32_t start, uint32_t end) {
             assert(chunk->count < chunk->capacity);
             memmove(span + 1, span, (chunk->count - at) * sizeof *span);
             chunk->count++;
-            if (span->memory) span->memory->refs++;
+            if (span->memory)
+                span->memory->refs++;
             uint32_t before = end - span[1].start;
             span[1].start = end;
             span[1].skip += before;
@@ -167,8 +185,10 @@ void file_chunk_cut(struct file_chunk *chunk, uint32_t start, uint32_t end) {
         at++;
     }
     uint32_t whole = 0;
-    while (at + whole < chunk->count && chunk->spans[at + whole].start + chunk->spans[at + whole].length <= end) whole++;
-    if (whole) span_delete(chunk, at, whole);
+    while (at + whole < chunk->count && chunk->spans[at + whole].start + chunk->spans[at + whole].length <= end)
+        whole++;
+    if (whole)
+        span_delete(chunk, at, whole);
     if (at < chunk->count && chunk->spans[at].start < end) {
         struct span *span = &chunk->spans[at];
         uint32_t before = end - span->start;
@@ -195,17 +215,22 @@ static bool memory_writable(const struct memory *memory) {
 static int chunk_append(struct file_chunk *chunk, uint32_t start, const uint8_t *data, uint32_t length, bool *done) {
     *done = false;
     uint32_t at = span_position(chunk, start ? start - 1 : 0);
-    if (start == 0 || at >= chunk->count) return 0;
+    if (start == 0 || at >= chunk->count)
+        return 0;
     struct span *span = &chunk->spans[at];
     struct memory *memory = span->memory;
-    if (span->start + span->length != start || !memory_writable(memory) || span->skip + span->length != memory->length || memory->length + length > BODY_MAX)
+    if (span->start + span->length != start || !memory_writable(memory) ||
+        span->skip + span->length != memory->length || memory->length + length > BODY_MAX)
         return 0;
     if (memory->length + length > memory->capacity) {
         uint32_t capacity = memory->capacity * 2;
-        if (capacity < memory->length + length) capacity = memory->length + length;
-        if (capacity > BODY_MAX) capacity = BODY_MAX;
+        if (capacity < memory->length + length)
+            capacity = memory->length + length;
+        if (capacity > BODY_MAX)
+            capacity = BODY_MAX;
         uint8_t *grown = realloc(memory->data, capacity);
-        if (!grown) return -ENOMEM;
+        if (!grown)
+            return -ENOMEM;
         memory->data = grown;
         memory->capacity = capacity;
     }
@@ -220,7 +245,8 @@ static int chunk_append(struct file_chunk *chunk, uint32_t start, const uint8_t 
 
 int file_chunk_write(struct file_chunk *chunk, uint32_t start, const uint8_t *data, uint32_t length) {
     int rc = file_chunk_reserve(chunk, 2);
-    if (rc < 0) return rc;
+    if (rc < 0)
+        return rc;
     uint32_t at = span_position(chunk, start);
     struct span *span = at < chunk->count ? &chunk->spans[at] : NULL;
     if (span && span->start <= start && span->start + span->length >= start + length && memory_writable(span->memory)) {
@@ -229,12 +255,14 @@ int file_chunk_write(struct file_chunk *chunk, uint32_t start, const uint8_t *da
     }
     bool done;
     rc = chunk_append(chunk, start, data, length, &done);
-    if (rc < 0 || done) return rc;
+    if (rc < 0 || done)
+        return rc;
     for (uint32_t from = 0; from < length; from += BODY_MAX) {
         uint32_t piece = length - from < BODY_MAX ? length - from : BODY_MAX;
         rc = file_chunk_reserve(chunk, 2);
         struct memory *memory = rc < 0 ? NULL : memory_new(data + from, piece);
-        if (!memory) return -ENOMEM;
+        if (!memory)
+            return -ENOMEM;
         file_chunk_insert(chunk, &(struct span){.start = start + from, .length = piece, .memory = memory});
     }
     return 0;
@@ -256,7 +284,8 @@ static int chunk_consolidate(struct head *head, struct file_chunk *chunk) {
     uint32_t kept = 0;
     for (uint32_t at = 0; at < chunk->count;) {
         uint32_t end = at, length = 0;
-        while (end < chunk->count && length + chunk->spans[end].length <= BODY_MAX && chunk->spans[end].length < MEMORY_BODY_MIN &&
+        while (end < chunk->count && length + chunk->spans[end].length <= BODY_MAX &&
+               chunk->spans[end].length < MEMORY_BODY_MIN &&
                (end == at || chunk->spans[end].start == chunk->spans[end - 1].start + chunk->spans[end - 1].length))
             length += chunk->spans[end++].length;
         if (end - at < 2) {
@@ -272,11 +301,13 @@ static int chunk_consolidate(struct head *head, struct file_chunk *chunk) {
         }
         if (rc < 0) { /* keep what was: the spans are valid as they are */
             memory_release(memory);
-            while (at < end) chunk->spans[kept++] = chunk->spans[at++];
+            while (at < end)
+                chunk->spans[kept++] = chunk->spans[at++];
             continue;
         }
         struct span joined = {.start = chunk->spans[at].start, .length = length, .memory = memory};
-        for (; at < end; at++) memory_release(chunk->spans[at].memory);
+        for (; at < end; at++)
+            memory_release(chunk->spans[at].memory);
         chunk->spans[kept++] = joined;
     }
     chunk->count = kept;
@@ -286,11 +317,13 @@ static int chunk_consolidate(struct head *head, struct file_chunk *chunk) {
 static int chunk_load(struct head *head, struct object *object, struct file_chunk *chunk) {
     struct chunk_version *version;
     int rc = store_chunk(head->store, object->oid, chunk->number, head->last_seq + 1, &version);
-    if (rc < 0) return -store_error_errno(rc);
+    if (rc < 0)
+        return -store_error_errno(rc);
     rc = file_chunk_reserve(chunk, (uint32_t)version->chunk.count + 2);
     for (size_t i = 0; i < version->chunk.count && rc == 0; i++) {
         const struct extent *extent = &version->chunk.extents[i];
-        chunk->spans[chunk->count++] = (struct span){.start = extent->start, .length = extent->length, .skip = extent->skip, .body = extent->body};
+        chunk->spans[chunk->count++] =
+            (struct span){.start = extent->start, .length = extent->length, .skip = extent->skip, .body = extent->body};
     }
     store_release(head->store, version);
     return rc;
@@ -299,15 +332,18 @@ static int chunk_load(struct head *head, struct object *object, struct file_chun
 int file_chunk_get(struct head *head, struct object *object, uint64_t number, struct file_chunk **found) {
     *found = file_find(object->file, number);
     if (*found) {
-        if ((*found)->count > 2 * SPANS_MAX) return chunk_consolidate(head, *found);
+        if ((*found)->count > 2 * SPANS_MAX)
+            return chunk_consolidate(head, *found);
         return 0;
     }
     int rc = chunk_add(object, number, found);
     /* Past the end there is nothing: truncation ends the chunks that it cuts off. */
     if (rc == 0 && object->stored && number < (object->record.size + CHUNK_BYTES - 1) >> CHUNK_SHIFT) {
         rc = chunk_load(head, object, *found);
-        if (rc == 0 && (*found)->count > SPANS_MAX) rc = chunk_consolidate(head, *found);
-        if (rc < 0) file_chunk_drop(object, *found);
+        if (rc == 0 && (*found)->count > SPANS_MAX)
+            rc = chunk_consolidate(head, *found);
+        if (rc < 0)
+            file_chunk_drop(object, *found);
     }
     return rc;
 }
@@ -315,8 +351,10 @@ int file_chunk_get(struct head *head, struct object *object, uint64_t number, st
 int file_chunk_reset(struct head *head, struct object *object, uint64_t number) {
     struct file_chunk *chunk = file_find(object->file, number);
     int rc = chunk ? 0 : chunk_add(object, number, &chunk);
-    if (rc < 0) return rc;
-    if (chunk->count) span_delete(chunk, 0, chunk->count);
+    if (rc < 0)
+        return rc;
+    if (chunk->count)
+        span_delete(chunk, 0, chunk->count);
     file_chunk_dirty(head, object, chunk);
     return 0;
 }
@@ -329,14 +367,18 @@ void file_chunk_dirty(struct head *head, struct object *object, struct file_chun
 int file_chunk_spill(struct head *head, struct file_chunk *chunk) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < chunk->count; i++)
-        if (chunk->spans[i].memory) bytes += chunk->spans[i].length;
-    if (bytes < BODY_MAX) return 0;
+        if (chunk->spans[i].memory)
+            bytes += chunk->spans[i].length;
+    if (bytes < BODY_MAX)
+        return 0;
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct span *span = &chunk->spans[i];
-        if (!span->memory) continue;
+        if (!span->memory)
+            continue;
         struct body_ref body;
         int rc = storage_body_append(store_storage(head->store), span->memory->data + span->skip, span->length, &body);
-        if (rc < 0) return -store_error_errno(rc);
+        if (rc < 0)
+            return -store_error_errno(rc);
         memory_release(span->memory);
         span->memory = NULL;
         span->skip = 0;

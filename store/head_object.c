@@ -13,7 +13,8 @@ static size_t bucket_of(uint64_t oid, size_t bucket_count) {
 
 int object_table_new(struct head *head) {
     head->buckets = calloc(BUCKETS_FIRST, sizeof *head->buckets);
-    if (!head->buckets) return -ENOMEM;
+    if (!head->buckets)
+        return -ENOMEM;
     head->bucket_count = BUCKETS_FIRST;
     return 0;
 }
@@ -46,7 +47,8 @@ void object_table_free(struct head *head) {
 static void table_grow(struct head *head) {
     size_t count = head->bucket_count * 2;
     struct object **buckets = calloc(count, sizeof *buckets);
-    if (!buckets) return;
+    if (!buckets)
+        return;
     for (size_t i = 0; i < head->bucket_count; i++) {
         struct object *next;
         for (struct object *object = head->buckets[i]; object; object = next) {
@@ -62,7 +64,8 @@ static void table_grow(struct head *head) {
 }
 
 static void table_add(struct head *head, struct object *object) {
-    if (head->object_count >= head->bucket_count) table_grow(head);
+    if (head->object_count >= head->bucket_count)
+        table_grow(head);
     size_t at = bucket_of(object->oid, head->bucket_count);
     object->hash_next = head->buckets[at];
     head->buckets[at] = object;
@@ -71,14 +74,16 @@ static void table_add(struct head *head, struct object *object) {
 
 static void table_remove(struct head *head, struct object *object) {
     struct object **link = &head->buckets[bucket_of(object->oid, head->bucket_count)];
-    while (*link != object) link = &(*link)->hash_next;
+    while (*link != object)
+        link = &(*link)->hash_next;
     *link = object->hash_next;
     head->object_count--;
 }
 
 struct object *object_find(struct head *head, uint64_t oid) {
     struct object *object = head->buckets[bucket_of(oid, head->bucket_count)];
-    while (object && object->oid != oid) object = object->hash_next;
+    while (object && object->oid != oid)
+        object = object->hash_next;
     return object;
 }
 
@@ -86,18 +91,22 @@ static int record_copy(struct inode_record *to, const struct inode_record *from)
     *to = *from;
     if (from->target) {
         to->target = strdup(from->target);
-        if (!to->target) return -ENOMEM;
+        if (!to->target)
+            return -ENOMEM;
     }
     return 0;
 }
 
 int object_get(struct head *head, uint64_t oid, struct object **found) {
     *found = object_find(head, oid);
-    if (*found) return 0;
+    if (*found)
+        return 0;
     struct inode_version *version;
     int rc = store_inode(head->store, oid, head->last_seq + 1, &version);
-    if (rc == STORE_ABSENT) return -ESTALE;
-    if (rc < 0) return -store_error_errno(rc);
+    if (rc == STORE_ABSENT)
+        return -ESTALE;
+    if (rc < 0)
+        return -store_error_errno(rc);
     struct object *object = calloc(1, sizeof *object);
     if (!object || record_copy(&object->record, &version->record) < 0) {
         free(object);
@@ -114,14 +123,17 @@ int object_get(struct head *head, uint64_t oid, struct object **found) {
 
 int object_get_directory(struct head *head, uint64_t oid, struct object **object) {
     int rc = object_get(head, oid, object);
-    if (rc < 0) return rc;
-    if (!object_is_directory(*object)) return -ENOTDIR;
+    if (rc < 0)
+        return rc;
+    if (!object_is_directory(*object))
+        return -ENOTDIR;
     return (*object)->gone ? -ENOENT : 0;
 }
 
 struct object *object_new(struct head *head, uint32_t mode) {
     struct object *object = calloc(1, sizeof *object);
-    if (!object) return NULL;
+    if (!object)
+        return NULL;
     object->oid = head->next_oid++;
     object->record.mode = mode;
     object->fresh = true;
@@ -131,14 +143,17 @@ struct object *object_new(struct head *head, uint32_t mode) {
 }
 
 void object_settle(struct head *head, struct object *object) {
-    if (object->lookups || object->dirty || object->flying) return;
-    if (object_is_directory(object) && object->directory && object->directory->unsettled) return;
+    if (object->lookups || object->dirty || object->flying)
+        return;
+    if (object_is_directory(object) && object->directory && object->directory->unsettled)
+        return;
     table_remove(head, object);
     object_free(head, object);
 }
 
 void object_dirty(struct head *head, struct object *object) {
-    if (object->dirty || object->gone) return;
+    if (object->dirty || object->gone)
+        return;
     object->dirty = true;
     object->dirty_next = NULL;
     object->dirty_previous = head->dirty_last;
@@ -151,7 +166,8 @@ void object_dirty(struct head *head, struct object *object) {
 }
 
 void object_clean(struct head *head, struct object *object) {
-    if (!object->dirty) return;
+    if (!object->dirty)
+        return;
     object->dirty = false;
     if (object->dirty_previous)
         object->dirty_previous->dirty_next = object->dirty_next;
@@ -206,7 +222,8 @@ int head_hold(struct head *head, uint64_t oid, struct head_attr *attr) {
     struct object *object;
     pthread_rwlock_wrlock(&head->lock);
     int rc = object_get(head, oid, &object);
-    if (rc == 0 && object->gone) rc = -ESTALE;
+    if (rc == 0 && object->gone)
+        rc = -ESTALE;
     if (rc == 0) {
         object->lookups++;
         object_attr(object, attr);

@@ -17,18 +17,18 @@
 #include "store/head.h"
 
 #define MEMORY_BODY_MIN 32768  /* writes of at least this many bytes go straight to a body file */
-#define TABLE_BODY_MAX 16384   /* larger bodies never go to the body table */
+#define TABLE_BODY_MAX  16384  /* larger bodies never go to the body table */
 #define TABLE_BATCH_MAX 131072 /* a batch with more bytes of small bodies than this puts them in a body file, too */
-#define SPANS_MAX 32           /* a chunk with more spans is consolidated when it is next written */
-#define TIDS_KEPT 256
-#define LINK_COUNT_MAX 0x7fffffffU
+#define SPANS_MAX       32     /* a chunk with more spans is consolidated when it is next written */
+#define TIDS_KEPT       256
+#define LINK_COUNT_MAX  0x7fffffffU
 
 /* Bytes of a file that are not in a body yet. */
 struct memory {
     uint32_t refs;
     uint32_t length, capacity;
-    bool frozen;             /* in a batch, or shared: never written again */
-    bool placed;             /* commit thread: `body` is set; durable once the batch is */
+    bool frozen; /* in a batch, or shared: never written again */
+    bool placed; /* commit thread: `body` is set; durable once the batch is */
     struct body_ref body;
     uint8_t *data;
 };
@@ -36,13 +36,13 @@ struct memory {
 /* As struct extent, but may come from memory. */
 struct span {
     uint32_t start, length, skip;
-    struct memory *memory;   /* NULL: from `body` */
+    struct memory *memory; /* NULL: from `body` */
     struct body_ref body;
 };
 
 struct file_chunk {
     uint64_t number;
-    struct span *spans;      /* ascending, disjoint; none at or after the file's size */
+    struct span *spans; /* ascending, disjoint; none at or after the file's size */
     uint32_t count, capacity;
     bool dirty, flying;
 };
@@ -55,13 +55,13 @@ struct file {
 
 struct dentry {
     struct dentry *hash_next;
-    uint64_t oid;            /* 0: the name was removed, and the storage may not know yet */
+    uint64_t oid; /* 0: the name was removed, and the storage may not know yet */
     uint64_t index;
     uint32_t hash;
     uint32_t type;
-    uint32_t added_at;       /* dirty: position in head->added, or UINT32_MAX if the working transaction did not add it */
-    bool dirty, flying;      /* the working transaction (the batch) adds or ends this name */
-    bool ended;              /* the working transaction ends a stored incarnation of this name */
+    uint32_t added_at;  /* dirty: position in head->added, or UINT32_MAX if the working transaction did not add it */
+    bool dirty, flying; /* the working transaction (the batch) adds or ends this name */
+    bool ended;         /* the working transaction ends a stored incarnation of this name */
     uint8_t name_length;
     char name[];
 };
@@ -69,12 +69,12 @@ struct dentry {
 struct directory {
     struct dentry **buckets;
     size_t bucket_count, count;
-    size_t unsettled;        /* dentries that are dirty or flying */
-    bool complete;           /* a name that is not here does not exist */
+    size_t unsettled; /* dentries that are dirty or flying */
+    bool complete;    /* a name that is not here does not exist */
     struct place {
         uint64_t index;
         struct dentry *dentry; /* NULL: removed since */
-    } *order;                /* complete only: ascending index */
+    } * order;                 /* complete only: ascending index */
     size_t order_count, order_capacity, order_holes;
     size_t bytes;
     struct object *newer, *older; /* head->directories, by use */
@@ -83,31 +83,31 @@ struct directory {
 struct object {
     struct object *hash_next;
     uint64_t oid;
-    _Atomic uint64_t lookups;/* references given out; raised under the read lock, too */
+    _Atomic uint64_t lookups; /* references given out; raised under the read lock, too */
     struct inode_record record;
     struct object *dirty_next, *dirty_previous;
     union {
         struct directory *directory;
         struct file *file;
     };
-    struct xattr_set *xattrs;/* NULL: not loaded, or none */
+    struct xattr_set *xattrs; /* NULL: not loaded, or none */
     bool dirty, flying;
-    bool stored;             /* some committed transaction has it */
-    bool fresh;              /* made by the working transaction */
-    bool fresh_flying;       /* made by the flying batch */
-    bool gone;               /* no name leads to it */
+    bool stored;       /* some committed transaction has it */
+    bool fresh;        /* made by the working transaction */
+    bool fresh_flying; /* made by the flying batch */
+    bool gone;         /* no name leads to it */
     bool xattrs_dirty, xattrs_flying;
 };
 
 /* Names that a transaction adds, and names that it ends. */
 struct added {
     struct object *parent;
-    struct dentry *dentry;   /* NULL: taken back */
+    struct dentry *dentry; /* NULL: taken back */
 };
 struct ended {
     struct object *parent;
     struct dentry *dentry;
-    uint64_t index;          /* of the incarnation that ends */
+    uint64_t index; /* of the incarnation that ends */
 };
 
 struct head {
@@ -118,7 +118,7 @@ struct head {
     struct object **buckets;
     size_t bucket_count, object_count;
     uint64_t next_oid;
-    uint64_t last_seq, last_tid;     /* durable */
+    uint64_t last_seq, last_tid; /* durable */
     struct directory_list {
         struct object *newest, *oldest;
         size_t bytes;
@@ -126,9 +126,9 @@ struct head {
     size_t directory_budget;
 
     /* the working transaction */
-    uint64_t number;                 /* of the working transaction: 1, 2, 3…, not its seq */
-    bool pending;                    /* it has something, and the interval runs */
-    bool limit_passed;               /* it has been asked to seal because of its size */
+    uint64_t number;   /* of the working transaction: 1, 2, 3…, not its seq */
+    bool pending;      /* it has something, and the interval runs */
+    bool limit_passed; /* it has been asked to seal because of its size */
     struct object *dirty_first, *dirty_last;
     uint64_t dirty_count;
     struct ended *ended;
@@ -136,24 +136,24 @@ struct head {
     struct added *added;
     size_t added_count, added_capacity;
     bool body_files_used;
-    _Atomic uint64_t working_bytes;  /* written since it began; read without the lock */
-    bool failed;                     /* the storage failed for good: no more changes */
-    bool full;                       /* the last commit found no space */
-    uint64_t free_bytes;             /* on the disk below when last asked, less what was written since */
-    uint64_t reserve_bytes;          /* kept free, so that removals can be committed */
+    _Atomic uint64_t working_bytes; /* written since it began; read without the lock */
+    bool failed;                    /* the storage failed for good: no more changes */
+    bool full;                      /* the last commit found no space */
+    uint64_t free_bytes;            /* on the disk below when last asked, less what was written since */
+    uint64_t reserve_bytes;         /* kept free, so that removals can be committed */
 
     pthread_mutex_t seal_lock;
-    pthread_cond_t wake, done;       /* to the commit thread; to those who wait for it */
+    pthread_cond_t wake, done; /* to the commit thread; to those who wait for it */
     /* seal_lock: */
-    uint64_t deadline_ns;            /* CLOCK_MONOTONIC; UINT64_MAX: nothing pending */
-    uint64_t requested;              /* seal working transactions up to this number */
-    uint64_t taken;                  /* sealed up to this number */
-    uint64_t durable;                /* committed up to this number */
-    uint64_t refused;                /* the attempt to commit this number failed, with refused_code */
+    uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: nothing pending */
+    uint64_t requested;   /* seal working transactions up to this number */
+    uint64_t taken;       /* sealed up to this number */
+    uint64_t durable;     /* committed up to this number */
+    uint64_t refused;     /* the attempt to commit this number failed, with refused_code */
     int refused_code;
-    uint64_t tids[TIDS_KEPT];        /* of number n at n % TIDS_KEPT */
-    char *user, *message;            /* for the working transaction; NULL: none */
-    uint64_t message_number;         /* the number they are for; 0: none is waiting */
+    uint64_t tids[TIDS_KEPT]; /* of number n at n % TIDS_KEPT */
+    char *user, *message;     /* for the working transaction; NULL: none */
+    uint64_t message_number;  /* the number they are for; 0: none is waiting */
     uint64_t commits;
     bool stop;
     pthread_t thread;
@@ -201,11 +201,13 @@ void object_table_free(struct head *head);
 /* ---- head_directory.c ---- */
 
 /* The dentry of a name, with oid != 0, or NULL if it does not exist; loads what it must. */
-int directory_find(struct head *head, struct object *directory, const char *name, size_t length, struct dentry **dentry);
+int directory_find(struct head *head, struct object *directory, const char *name, size_t length,
+                   struct dentry **dentry);
 /* In memory only: STORE_OK with *dentry or NULL (known to be absent), STORE_ABSENT if not known. Read lock. */
 int directory_peek(const struct object *directory, const char *name, size_t length, struct dentry **dentry);
 /* A dentry for a name that is to be added, and memory, so that directory_add cannot fail. The name may exist: it must be removed first. */
-int directory_prepare(struct head *head, struct object *directory, const char *name, size_t length, struct dentry **dentry);
+int directory_prepare(struct head *head, struct object *directory, const char *name, size_t length,
+                      struct dentry **dentry);
 /* Adds a prepared name, with a new index. */
 void directory_add(struct head *head, struct object *directory, struct dentry *dentry, uint64_t oid, uint32_t type);
 /* Memory for `count` calls of directory_remove. */
@@ -259,7 +261,7 @@ int acl_inherit(struct head *head, struct object *parent, uint32_t umask, uint32
 int acl_chmod(struct head *head, struct object *object, uint32_t mode);
 /* The permission bits that an access ACL implies. *equivalent: it says no more than they do. -EINVAL if it is none. */
 int acl_mode(const uint8_t *value, size_t length, uint32_t *mode, bool *equivalent);
-#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_ACCESS  "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
 
 /* ---- head_seal.c ---- */

@@ -20,9 +20,11 @@ static bool working_empty(const struct head *head) {
 }
 
 static bool disk_has_room(struct head *head, uint64_t bytes) {
-    if (head->free_bytes >= bytes + head->reserve_bytes) return true;
+    if (head->free_bytes >= bytes + head->reserve_bytes)
+        return true;
     struct statvfs disk;
-    if (statvfs(store_directory(head->store), &disk) < 0) return true; /* then the write itself will tell */
+    if (statvfs(store_directory(head->store), &disk) < 0)
+        return true; /* then the write itself will tell */
     head->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
     uint64_t promised = head->working_bytes;
     head->free_bytes = head->free_bytes > promised ? head->free_bytes - promised : 0;
@@ -30,19 +32,25 @@ static bool disk_has_room(struct head *head, uint64_t bytes) {
 }
 
 int head_may_change(struct head *head, bool grows, uint64_t bytes) {
-    if (head->failed) return -EIO;
-    if (!grows) return 0;
-    if (head->full || !disk_has_room(head, bytes)) return -ENOSPC;
+    if (head->failed)
+        return -EIO;
+    if (!grows)
+        return 0;
+    if (head->full || !disk_has_room(head, bytes))
+        return -ENOSPC;
     head->free_bytes -= head->free_bytes < bytes ? head->free_bytes : bytes;
     return 0;
 }
 
 void head_changed(struct head *head) {
     bool passed = !head->limit_passed && head->working_bytes > head->options.dirty_limit_bytes;
-    if (head->pending && !passed) return;
+    if (head->pending && !passed)
+        return;
     pthread_mutex_lock(&head->seal_lock);
-    if (!head->pending && head->options.commit_interval_ns) head->deadline_ns = head_monotonic() + head->options.commit_interval_ns;
-    if (passed && head->requested < head->number) head->requested = head->number;
+    if (!head->pending && head->options.commit_interval_ns)
+        head->deadline_ns = head_monotonic() + head->options.commit_interval_ns;
+    if (passed && head->requested < head->number)
+        head->requested = head->number;
     pthread_cond_signal(&head->wake);
     pthread_mutex_unlock(&head->seal_lock);
     head->pending = true;
@@ -50,15 +58,19 @@ void head_changed(struct head *head) {
 }
 
 void head_throttle(struct head *head) {
-    if (head->working_bytes <= head->options.dirty_limit_bytes) return;
+    if (head->working_bytes <= head->options.dirty_limit_bytes)
+        return;
     pthread_rwlock_rdlock(&head->lock);
     uint64_t number = head->number;
-    bool wait = head->working_bytes > head->options.dirty_limit_bytes && head->limit_passed && !head->failed && !head->full;
+    bool wait =
+        head->working_bytes > head->options.dirty_limit_bytes && head->limit_passed && !head->failed && !head->full;
     pthread_rwlock_unlock(&head->lock);
-    if (!wait) return;
+    if (!wait)
+        return;
     pthread_mutex_lock(&head->seal_lock);
     uint64_t refused = head->refused;
-    while (head->taken < number && head->refused == refused && !head->stop) pthread_cond_wait(&head->done, &head->seal_lock);
+    while (head->taken < number && head->refused == refused && !head->stop)
+        pthread_cond_wait(&head->done, &head->seal_lock);
     pthread_mutex_unlock(&head->seal_lock);
 }
 
@@ -76,10 +88,12 @@ static int leave_message(struct head *head, const char *user, const char *messag
     for (;;) {
         pthread_rwlock_rdlock(&head->lock);
         pthread_mutex_lock(&head->seal_lock);
-        if (!head->message_number) break;
+        if (!head->message_number)
+            break;
         uint64_t number = head->message_number;
         pthread_rwlock_unlock(&head->lock);
-        while (head->message_number == number) pthread_cond_wait(&head->done, &head->seal_lock);
+        while (head->message_number == number)
+            pthread_cond_wait(&head->done, &head->seal_lock);
         pthread_mutex_unlock(&head->seal_lock);
     }
     head->user = own_user;
@@ -89,10 +103,12 @@ static int leave_message(struct head *head, const char *user, const char *messag
 }
 
 int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid) {
-    if ((user && strlen(user) > 255) || (message && strlen(message) > MESSAGE_MAX)) return -E2BIG;
+    if ((user && strlen(user) > 255) || (message && strlen(message) > MESSAGE_MAX))
+        return -E2BIG;
     if (user || message) {
         int rc = leave_message(head, user, message);
-        if (rc < 0) return rc;
+        if (rc < 0)
+            return rc;
     } else {
         pthread_rwlock_rdlock(&head->lock);
         pthread_mutex_lock(&head->seal_lock);
@@ -103,7 +119,8 @@ int head_seal(struct head *head, const char *user, const char *message, uint64_t
     pthread_rwlock_unlock(&head->lock);
     if (nothing && !flying) {
         pthread_mutex_unlock(&head->seal_lock);
-        if (tid) *tid = last_tid;
+        if (tid)
+            *tid = last_tid;
         return 0;
     }
 
@@ -111,10 +128,13 @@ int head_seal(struct head *head, const char *user, const char *message, uint64_t
         head->requested = target;
         pthread_cond_signal(&head->wake);
     }
-    while (head->durable < target && head->refused < target) pthread_cond_wait(&head->done, &head->seal_lock);
+    while (head->durable < target && head->refused < target)
+        pthread_cond_wait(&head->done, &head->seal_lock);
     int rc = head->durable >= target ? 0 : head->refused_code;
     /* Later ones may have been committed by now: the caller wants its own. */
-    if (rc == 0 && tid) *tid = target + TIDS_KEPT > head->durable && head->tids[target % TIDS_KEPT] ? head->tids[target % TIDS_KEPT] : last_tid;
+    if (rc == 0 && tid)
+        *tid = target + TIDS_KEPT > head->durable && head->tids[target % TIDS_KEPT] ? head->tids[target % TIDS_KEPT]
+                                                                                    : last_tid;
     pthread_mutex_unlock(&head->seal_lock);
     return rc;
 }
@@ -124,13 +144,16 @@ int head_seal(struct head *head, const char *user, const char *message, uint64_t
 /* Waits for something to do; false: to stop. Seal lock. */
 static bool wait_for_work(struct head *head) {
     for (;;) {
-        if (head->requested > head->taken) return true;
-        if (head->stop) return false;
+        if (head->requested > head->taken)
+            return true;
+        if (head->stop)
+            return false;
         if (head->deadline_ns == UINT64_MAX) {
             pthread_cond_wait(&head->wake, &head->seal_lock);
             continue;
         }
-        if (head_monotonic() >= head->deadline_ns) return true;
+        if (head_monotonic() >= head->deadline_ns)
+            return true;
         struct timespec until = {(time_t)(head->deadline_ns / 1000000000U), (long)(head->deadline_ns % 1000000000U)};
         pthread_cond_timedwait(&head->wake, &head->seal_lock, &until);
     }
@@ -141,7 +164,8 @@ static int take(struct head *head, struct batch **batch, uint64_t *number) {
     pthread_rwlock_wrlock(&head->lock);
     *number = head->number;
     int rc = head->failed ? -EIO : batch_seal(head, batch);
-    if (rc < 0) head->number++; /* the attempt counts: what was pending goes with the next */
+    if (rc < 0)
+        head->number++; /* the attempt counts: what was pending goes with the next */
     pthread_mutex_lock(&head->seal_lock);
     if (head->message_number) {
         char *user = head->user, *message = head->message;
@@ -175,9 +199,12 @@ static int land_batch(struct head *head, struct batch *batch, int rc, const stru
         directory_trim(head);
     } else {
         head->full = rc == STORE_FULL;
-        if (rc != STORE_FULL && rc != STORE_NO_MEMORY) head->failed = true;
-        if (batch_take_back(head, batch) < 0) head->failed = true;
-        log_write(store_log(head->store), LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", store_directory(head->store), store_error_text(rc),
+        if (rc != STORE_FULL && rc != STORE_NO_MEMORY)
+            head->failed = true;
+        if (batch_take_back(head, batch) < 0)
+            head->failed = true;
+        log_write(store_log(head->store), LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", store_directory(head->store),
+                  store_error_text(rc),
                   head->failed ? "no more changes are taken: mount it again to go on from its last good transaction"
                                : "what is pending stays pending and is tried again");
         head->pending = true;
@@ -208,7 +235,8 @@ static void commit_once(struct head *head) {
         head->refused_code = rc;
         uint64_t interval = head->options.commit_interval_ns;
         /* A head that failed for good does not try again. */
-        if (rc != -EIO) head->deadline_ns = head_monotonic() + (interval > RETRY_NS ? interval : RETRY_NS);
+        if (rc != -EIO)
+            head->deadline_ns = head_monotonic() + (interval > RETRY_NS ? interval : RETRY_NS);
     }
     pthread_cond_broadcast(&head->done);
     pthread_mutex_unlock(&head->seal_lock);

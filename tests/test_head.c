@@ -1,9 +1,9 @@
 /* The writable present: names, content, sealing, failures, and random operations against a simple model. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,10 +32,12 @@ static const struct head_caller caller = {1000, 1000, 022};
 static void open_all(struct fixture *f) {
     struct error err = {0};
     int rc = store_open(f->directory, &(struct store_options){.writable = true}, &f->store, &err);
-    if (rc < 0) fail_msg("%s", err.text);
+    if (rc < 0)
+        fail_msg("%s", err.text);
     assert_int_equal(storage_fault_open(f->store->storage, &f->fault), STORE_OK);
     f->store->storage = f->fault;
-    assert_int_equal(head_open(f->store, &(struct head_options){.dirty_limit_bytes = UINT64_C(64) << 20}, &f->head, &err), STORE_OK);
+    assert_int_equal(
+        head_open(f->store, &(struct head_options){.dirty_limit_bytes = UINT64_C(64) << 20}, &f->head, &err), STORE_OK);
 }
 
 static void close_all(struct fixture *f) {
@@ -53,8 +55,9 @@ static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
     struct error err;
     strcpy(f->base, "/tmp/test_head.XXXXXX");
-    if (!mkdtemp(f->base)) return -1;
-    snprintf(f->directory, sizeof f->directory, "%s/store", f->base);
+    if (!mkdtemp(f->base))
+        return -1;
+    (void)snprintf(f->directory, sizeof f->directory, "%s/store", f->base);
     if (store_create(f->directory, 0, 0, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         return -1;
@@ -68,8 +71,9 @@ static int teardown(void **state) {
     struct fixture *f = *state;
     char command[128];
     close_all(f);
-    snprintf(command, sizeof command, "rm -rf %s", f->base);
-    if (system(command)) return -1;
+    (void)snprintf(command, sizeof command, "rm -rf %s", f->base);
+    if (system(command))
+        return -1;
     free(f);
     return 0;
 }
@@ -77,7 +81,8 @@ static int teardown(void **state) {
 static int make(struct fixture *f, uint64_t parent, const char *name, uint32_t mode, uint64_t *oid) {
     struct head_attr attr;
     int rc = head_make(f->head, parent, name, strlen(name), mode, 0, NULL, &caller, &attr);
-    if (rc == 0) *oid = attr.oid;
+    if (rc == 0)
+        *oid = attr.oid;
     return rc;
 }
 
@@ -89,7 +94,8 @@ static uint64_t make_file(struct fixture *f, const char *name) {
 
 static int lookup(struct fixture *f, uint64_t parent, const char *name, struct head_attr *attr) {
     int rc = head_lookup(f->head, parent, name, strlen(name), attr);
-    if (rc == 0) head_forget(f->head, attr->oid, 1);
+    if (rc == 0)
+        head_forget(f->head, attr->oid, 1);
     return rc;
 }
 
@@ -98,7 +104,8 @@ static int rename_(struct fixture *f, const char *from, const char *to, unsigned
 }
 
 static void write_(struct fixture *f, uint64_t oid, uint64_t offset, const char *text) {
-    assert_int_equal(head_write(f->head, oid, offset, strlen(text), (const uint8_t *)text, false), (int64_t)strlen(text));
+    assert_int_equal(head_write(f->head, oid, offset, strlen(text), (const uint8_t *)text, false),
+                     (int64_t)strlen(text));
 }
 
 static void assert_content(struct fixture *f, uint64_t oid, const char *text) {
@@ -170,7 +177,8 @@ static void test_head__directories_count_links_and_entries(void **state) {
         uint64_t parent;
         assert_int_equal(head_parent(f->head, c, &parent), 0);
         assert_int_equal(parent, b);
-        if (round == 0) reopen(f);
+        if (round == 0)
+            reopen(f);
     }
 }
 
@@ -209,7 +217,8 @@ struct listing {
 
 static bool collect(void *context, const struct head_entry *entry) {
     struct listing *listing = context;
-    if (listing->stop && listing->count == listing->stop) return false;
+    if (listing->stop && listing->count == listing->stop)
+        return false;
     strncat(listing->names, entry->name, entry->length);
     strcat(listing->names, " ");
     listing->count++;
@@ -221,9 +230,10 @@ static void test_head__readdir_goes_on_where_it_stopped(void **state) {
     struct fixture *f = *state;
     char name[8];
     for (int i = 0; i < 9; i++) {
-        snprintf(name, sizeof name, "f%d", i);
+        (void)snprintf(name, sizeof name, "f%d", i);
         head_forget(f->head, make_file(f, name), 1);
-        if (i == 4) reopen(f);
+        if (i == 4)
+            reopen(f);
     }
     struct listing listing = {.stop = 3, .next = ENTRY_INDEX_FIRST};
     assert_int_equal(head_readdir(f->head, ROOT_OID, listing.next, collect, &listing), 0);
@@ -249,7 +259,9 @@ static void test_head__a_name_made_and_removed_in_one_transaction_leaves_no_trac
     assert_int_equal(head_seal(f->head, NULL, NULL, &tid2), 0);
     enum load_outcome outcome;
     struct revision revision;
-    assert_int_equal(storage_load_before(store_storage(f->store), oid, PART_INODE, store_last(f->store) + 1, &outcome, &revision), STORE_OK);
+    assert_int_equal(
+        storage_load_before(store_storage(f->store), oid, PART_INODE, store_last(f->store) + 1, &outcome, &revision),
+        STORE_OK);
     assert_int_equal(outcome, LOAD_NO_OBJECT);
     assert_int_equal(storage_list(store_storage(f->store), ROOT_OID, store_last(f->store) + 1, &list), STORE_OK);
     assert_int_equal(list.count, 1);
@@ -267,7 +279,8 @@ static void test_head__truncation_never_brings_old_bytes_back(void **state) {
     assert_int_equal(head_write(f->head, oid, 0, 1 << 20, big, false), 1 << 20);
     free(big);
     for (int sealed = 0; sealed < 2; sealed++) {
-        if (sealed) assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+        if (sealed)
+            assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
         set.size = sealed ? 3 : 300000;
         assert_int_equal(head_setattr(f->head, oid, HEAD_SET_SIZE, &set, &attr), 0);
         assert_int_equal(attr.allocated, set.size);
@@ -286,7 +299,8 @@ static void test_head__copy_range_shares_bytes_of_head_and_history(void **state)
     uint64_t a = make_file(f, "a"), b = make_file(f, "b"), copied, before, bodies, database, after;
     size_t size = 3 << 20, done;
     uint8_t *data = malloc(size), *read = malloc(size);
-    for (size_t i = 0; i < size; i++) data[i] = (uint8_t)(i * 7 + i / 1000);
+    for (size_t i = 0; i < size; i++)
+        data[i] = (uint8_t)(i * 7 + i / 1000);
     assert_int_equal(head_write(f->head, a, 0, size, data, false), (int64_t)size);
     assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
     before = store_last(f->store) + 1;
@@ -370,8 +384,9 @@ static void test_head__extended_attributes_and_acls(void **state) {
     assert_int_equal(head_removexattr(f->head, oid, "user.x"), 0);
     assert_int_equal(head_removexattr(f->head, oid, "user.x"), -ENODATA);
     /* u::rwx u:5:rwx g::r-x m::rwx o::--- */
-    static const uint8_t acl[] = {2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 5, 0, 0, 0, 4, 0, 5, 0, 255, 255, 255, 255,
-                                  16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+    static const uint8_t acl[] = {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,  7,
+                                  0, 5, 0,   0,   0,   4,   0,  5, 0,   255, 255, 255, 255, 16, 0,
+                                  7, 0, 255, 255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255};
     assert_int_equal(make(f, ROOT_OID, "d", S_IFDIR | 0777, &directory), 0);
     assert_int_equal(head_setxattr(f->head, directory, "system.posix_acl_default", acl, sizeof acl, 0), 0);
     assert_int_equal(head_setxattr(f->head, directory, "system.posix_acl_access", "x", 1, 0), -EINVAL);
@@ -455,7 +470,7 @@ static void test_head__a_failed_disk_ends_writing_but_not_reading(void **state) 
 
 /* ---- random operations against a model ---- */
 
-#define FILES 24
+#define FILES      24
 #define FILE_BYTES 700000
 
 struct model_file {
@@ -466,7 +481,7 @@ struct model_file {
 };
 struct model {
     struct model_file files[FILES * 4];
-    int names[FILES];    /* name i leads to file names[i], or -1 */
+    int names[FILES]; /* name i leads to file names[i], or -1 */
     int file_count;
     uint64_t seed;
 };
@@ -477,13 +492,14 @@ static uint32_t draw(struct model *model, uint32_t below) {
 }
 
 static void name_of(int i, char name[16]) {
-    snprintf(name, 16, "name%d", i);
+    (void)snprintf(name, 16, "name%d", i);
 }
 
 static void model_drop(struct fixture *f, struct model *model, int i) {
     struct model_file *file = &model->files[model->names[i]];
     model->names[i] = -1;
-    if (--file->links) return;
+    if (--file->links)
+        return;
     head_forget(f->head, file->oid, 1);
     free(file->data);
     file->data = NULL;
@@ -496,7 +512,8 @@ static void model_names_step(struct fixture *f, struct model *model, int i, int 
     name_of(j, b);
     if (model->names[i] < 0) {
         int at = 0;
-        while (model->files[at].links) at++;
+        while (model->files[at].links)
+            at++;
         struct model_file *file = &model->files[at];
         assert_int_equal(head_make(f->head, ROOT_OID, a, strlen(a), S_IFREG | 0600, 0, NULL, &caller, &attr), 0);
         *file = (struct model_file){attr.oid, calloc(1, FILE_BYTES), 0, 1};
@@ -510,14 +527,17 @@ static void model_names_step(struct fixture *f, struct model *model, int i, int 
         model_drop(f, model, i);
         break;
     case 1:
-        if (i == j || model->names[j] == model->names[i]) break;
+        if (i == j || model->names[j] == model->names[i])
+            break;
         assert_int_equal(head_rename(f->head, ROOT_OID, a, strlen(a), ROOT_OID, b, strlen(b), 0), 0);
-        if (model->names[j] >= 0) model_drop(f, model, j);
+        if (model->names[j] >= 0)
+            model_drop(f, model, j);
         model->names[j] = model->names[i];
         model->names[i] = -1;
         break;
     default:
-        if (model->names[j] >= 0) break;
+        if (model->names[j] >= 0)
+            break;
         assert_int_equal(head_link(f->head, file->oid, ROOT_OID, b, strlen(b), &attr), 0);
         head_forget(f->head, file->oid, 1);
         model->names[j] = model->names[i];
@@ -527,37 +547,46 @@ static void model_names_step(struct fixture *f, struct model *model, int i, int 
 
 static void model_data_step(struct fixture *f, struct model *model, struct model_file *file, struct model_file *other) {
     uint32_t offset = draw(model, FILE_BYTES), length = draw(model, draw(model, 4) ? 9000 : 300000);
-    if (offset + length > FILE_BYTES) length = FILE_BYTES - offset;
+    if (offset + length > FILE_BYTES)
+        length = FILE_BYTES - offset;
     struct head_attr attr, set;
     uint64_t copied;
     switch (draw(model, 6)) {
     case 0:
         set.size = offset;
         assert_int_equal(head_setattr(f->head, file->oid, HEAD_SET_SIZE, &set, &attr), 0);
-        if (offset < file->size) memset(file->data + offset, 0, file->size - offset);
+        if (offset < file->size)
+            memset(file->data + offset, 0, file->size - offset);
         file->size = offset;
         break;
     case 1:
-        if (!length) break;
-        assert_int_equal(head_fallocate(f->head, file->oid, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length), 0);
-        if (offset < file->size) memset(file->data + offset, 0, offset + length < file->size ? length : file->size - offset);
+        if (!length)
+            break;
+        assert_int_equal(head_fallocate(f->head, file->oid, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length),
+                         0);
+        if (offset < file->size)
+            memset(file->data + offset, 0, offset + length < file->size ? length : file->size - offset);
         break;
     case 2: {
         uint32_t from = draw(model, FILE_BYTES);
-        if (file == other || from + length > FILE_BYTES) break;
+        if (file == other || from + length > FILE_BYTES)
+            break;
         assert_int_equal(head_copy_range(f->head, other->oid, 0, from, file->oid, offset, length, &copied), 0);
         size_t expect = from >= other->size ? 0 : other->size - from < length ? other->size - from : length;
         assert_int_equal(copied, expect);
         memcpy(file->data + offset, other->data + from, expect);
-        if (expect && offset + expect > file->size) file->size = offset + expect;
+        if (expect && offset + expect > file->size)
+            file->size = offset + expect;
         break;
     }
     default: {
         uint8_t *bytes = malloc(length + 1);
-        for (uint32_t i = 0; i < length; i++) bytes[i] = (uint8_t)draw(model, 256);
+        for (uint32_t i = 0; i < length; i++)
+            bytes[i] = (uint8_t)draw(model, 256);
         assert_int_equal(head_write(f->head, file->oid, offset, length, bytes, false), length);
         memcpy(file->data + offset, bytes, length);
-        if (length && offset + length > file->size) file->size = offset + length;
+        if (length && offset + length > file->size)
+            file->size = offset + length;
         free(bytes);
     }
     }
@@ -596,7 +625,8 @@ static void count_problem(void *context, const struct verify_problem *problem) {
 static void test_head__random_operations_match_a_model(void **state) {
     struct fixture *f = *state;
     struct model model = {.seed = 20261122};
-    for (int i = 0; i < FILES; i++) model.names[i] = -1;
+    for (int i = 0; i < FILES; i++)
+        model.names[i] = -1;
     for (int step = 0; step < 6000; step++) {
         int i = (int)draw(&model, FILES), j = (int)draw(&model, FILES);
         uint32_t what = draw(&model, 100);
@@ -616,19 +646,24 @@ static void test_head__random_operations_match_a_model(void **state) {
         if (step % 500 == 499) {
             model_check(f, &model);
             for (int n = 0; n < FILES * 4; n++)
-                if (model.files[n].links) head_forget(f->head, model.files[n].oid, 1);
+                if (model.files[n].links)
+                    head_forget(f->head, model.files[n].oid, 1);
             reopen(f);
             model_check(f, &model);
             struct head_attr attr;
             for (int n = 0; n < FILES * 4; n++)
-                if (model.files[n].links) assert_int_equal(head_hold(f->head, model.files[n].oid, &attr), 0);
+                if (model.files[n].links)
+                    assert_int_equal(head_hold(f->head, model.files[n].oid, &attr), 0);
         }
     }
     for (int i = 0; i < FILES; i++)
-        if (model.names[i] >= 0) model_drop(f, &model, i);
+        if (model.names[i] >= 0)
+            model_drop(f, &model, i);
     uint64_t problems;
     assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
-    assert_int_equal(storage_verify(store_storage(f->store), &(struct verify_options){.problem = count_problem}, &problems), STORE_OK);
+    assert_int_equal(
+        storage_verify(store_storage(f->store), &(struct verify_options){.problem = count_problem}, &problems),
+        STORE_OK);
     assert_int_equal(problems, 0);
 }
 
@@ -643,17 +678,23 @@ static void *work(void *context) {
     for (int i = 0; i < 150; i++) {
         char name[32];
         struct head_attr attr;
-        snprintf(name, sizeof name, "w%d-%d", worker->number, i);
-        if (head_make(f->head, ROOT_OID, name, strlen(name), S_IFREG | 0600, 0, NULL, &caller, &attr) < 0) return "make";
+        (void)snprintf(name, sizeof name, "w%d-%d", worker->number, i);
+        if (head_make(f->head, ROOT_OID, name, strlen(name), S_IFREG | 0600, 0, NULL, &caller, &attr) < 0)
+            return "make";
         uint8_t data[5000];
         memset(data, worker->number * 16 + i % 16, sizeof data);
-        if (head_write(f->head, attr.oid, 100, sizeof data, data, false) != sizeof data) return "write";
-        if (i % 5 == 0 && head_seal(f->head, NULL, i % 15 ? NULL : name, NULL) < 0) return "seal";
+        if (head_write(f->head, attr.oid, 100, sizeof data, data, false) != sizeof data)
+            return "write";
+        if (i % 5 == 0 && head_seal(f->head, NULL, i % 15 ? NULL : name, NULL) < 0)
+            return "seal";
         uint8_t back[5000];
         size_t done;
-        if (head_read(f->head, attr.oid, 100, sizeof back, back, &done) < 0 || done != sizeof back || memcmp(back, data, sizeof back)) return "read";
+        if (head_read(f->head, attr.oid, 100, sizeof back, back, &done) < 0 || done != sizeof back ||
+            memcmp(back, data, sizeof back))
+            return "read";
         head_forget(f->head, attr.oid, 1);
-        if (i % 3 == 0 && head_unlink(f->head, ROOT_OID, name, strlen(name)) < 0) return "unlink";
+        if (i % 3 == 0 && head_unlink(f->head, ROOT_OID, name, strlen(name)) < 0)
+            return "unlink";
     }
     return NULL;
 }
@@ -669,7 +710,8 @@ static void test_head__threads_share_commits(void **state) {
     for (int i = 0; i < 4; i++) {
         void *result;
         pthread_join(threads[i], &result);
-        if (result) fail_msg("worker %d: %s", i, (char *)result);
+        if (result)
+            fail_msg("worker %d: %s", i, (char *)result);
     }
     reopen(f);
     struct head_attr attr;
