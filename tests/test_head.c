@@ -1,9 +1,10 @@
 /* The writable present: names, content, sealing, failures, and random operations against a simple model. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
