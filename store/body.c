@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define OPEN_FILES 64 /* descriptors kept open; a store of 10 TB has ten thousand files */
+#define OPEN_FILES     64 /* descriptors kept open; a store of 10 TB has ten thousand files */
 #define FILE_NAME_SIZE 12
 
 struct open_file {
@@ -31,13 +31,13 @@ struct body_files {
     pthread_mutex_t mutex; /* guards all below */
     struct open_file files[OPEN_FILES];
     uint64_t uses;
-    uint32_t file;        /* that is appended to; 0: none is yet */
-    uint64_t position;    /* of the next append in it */
-    bool new_file;        /* the next append begins file + 1, whatever the position */
-    uint32_t dirty_first; /* files with finished appends since the last flush; 0: none */
+    uint32_t file;           /* that is appended to; 0: none is yet */
+    uint64_t position;       /* of the next append in it */
+    bool new_file;           /* the next append begins file + 1, whatever the position */
+    uint32_t dirty_first;    /* files with finished appends since the last flush; 0: none */
     struct body_end written; /* the end of the highest finished append */
-    bool directory_dirty; /* a file may have been created since the last flush */
-    bool failed;          /* invariant 3 */
+    bool directory_dirty;    /* a file may have been created since the last flush */
+    bool failed;             /* invariant 3 */
 };
 
 static void format_file_name(uint32_t number, char name[FILE_NAME_SIZE]) {
@@ -325,14 +325,15 @@ int body_files_read(struct body_files *bodies, const struct body_ref *ref, uint8
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            log_write(bodies->log, LOG_LEVEL_ERROR, "cannot read body file %08" PRIu32 " at byte %" PRIu64 ": %s", ref->file,
-                      ref->position + done, strerror(errno));
+            log_write(bodies->log, LOG_LEVEL_ERROR, "cannot read body file %08" PRIu32 " at byte %" PRIu64 ": %s",
+                      ref->file, ref->position + done, strerror(errno));
             rc = STORE_IO;
             break;
         }
         if (got == 0) {
             log_write(bodies->log, LOG_LEVEL_ERROR,
-                      "body file %08" PRIu32 " is damaged: it ends at byte %" PRIu64 ", inside or before the body at %" PRIu64,
+                      "body file %08" PRIu32 " is damaged: it ends at byte %" PRIu64
+                      ", inside or before the body at %" PRIu64,
                       ref->file, ref->position + done, ref->position);
             rc = STORE_CORRUPT;
             break;

@@ -23,7 +23,7 @@
 #include "store/record.h"
 
 #define BODY_FILE_BYTES (UINT64_C(1) << 30) /* a file that reaches this is followed by the next */
-#define BODY_DIRECTORY "bodies"
+#define BODY_DIRECTORY  "bodies"
 
 struct body_files;
 

@@ -53,6 +53,7 @@ struct storage_state {
     uint64_t next_oid;   /* the smallest oid never given out */
     uint64_t horizon;    /* seq: before <= horizon is packed away; 0: nothing is */
     struct timespec packed_at; /* when the horizon was last moved; 0 if never */
+    uint32_t format;     /* version of the format on disk */
 };
 
 struct transaction {

@@ -50,36 +50,37 @@ static void fault_close(struct storage *base) {
         return rc == STORE_OK ? storage_##op(fault_of(base)->below, __VA_ARGS__) : rc;                                 \
     }
 
-FAULT_OP(get_state, (struct storage *base, struct storage_state *state), state)
+FAULT_OP(get_state, (struct storage * base, struct storage_state *state), state)
 FAULT_OP(load_before,
-         (struct storage *base, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome,
+         (struct storage * base, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome,
           struct revision *revision),
          oid, part, before, outcome, revision)
-FAULT_OP(load_revision, (struct storage *base, uint64_t id, struct revision *revision), id, revision)
-FAULT_OP(next_part, (struct storage *base, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part), oid, from,
+FAULT_OP(load_revision, (struct storage * base, uint64_t id, struct revision *revision), id, revision)
+FAULT_OP(next_part, (struct storage * base, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part), oid, from,
          before, part)
 FAULT_OP(lookup,
-         (struct storage *base, uint64_t parent, const char *name, size_t length, uint64_t before, struct entry *entry),
+         (struct storage * base, uint64_t parent, const char *name, size_t length, uint64_t before,
+          struct entry *entry),
          parent, name, length, before, entry)
-FAULT_OP(list, (struct storage *base, uint64_t parent, uint64_t before, struct entry_list *list), parent, before, list)
-FAULT_OP(links, (struct storage *base, uint64_t oid, uint64_t before, struct entry_list *list), oid, before, list)
-FAULT_OP(subtree, (struct storage *base, uint64_t directory, uint64_t before, struct subtree *subtree), directory,
+FAULT_OP(list, (struct storage * base, uint64_t parent, uint64_t before, struct entry_list *list), parent, before, list)
+FAULT_OP(links, (struct storage * base, uint64_t oid, uint64_t before, struct entry_list *list), oid, before, list)
+FAULT_OP(subtree, (struct storage * base, uint64_t directory, uint64_t before, struct subtree *subtree), directory,
          before, subtree)
-FAULT_OP(changed, (struct storage *base, uint64_t after_seq, uint64_t **oids, size_t *count), after_seq, oids, count)
-FAULT_OP(body_read, (struct storage *base, const struct body_ref *ref, uint8_t *buffer), ref, buffer)
-FAULT_OP(body_append, (struct storage *base, const uint8_t *data, uint32_t length, struct body_ref *ref), data, length,
+FAULT_OP(changed, (struct storage * base, uint64_t after_seq, uint64_t **oids, size_t *count), after_seq, oids, count)
+FAULT_OP(body_read, (struct storage * base, const struct body_ref *ref, uint8_t *buffer), ref, buffer)
+FAULT_OP(body_append, (struct storage * base, const uint8_t *data, uint32_t length, struct body_ref *ref), data, length,
          ref)
-FAULT_OP(body_reserve, (struct storage *base, uint64_t count, uint64_t *first), count, first)
-FAULT_OP(commit, (struct storage *base, const struct commit *commit, struct transaction *done), commit, done)
-FAULT_OP(transaction_before, (struct storage *base, uint64_t tid, struct transaction *transaction), tid, transaction)
-FAULT_OP(transaction_at, (struct storage *base, uint64_t seq, struct transaction *transaction), seq, transaction)
-FAULT_OP(touched, (struct storage *base, uint64_t oid, uint64_t before, uint64_t *seq), oid, before, seq)
-FAULT_OP(tag_get, (struct storage *base, const char *name, uint64_t *tid), name, tid)
-FAULT_OP(tag_set, (struct storage *base, const char *name, uint64_t tid, bool replace), name, tid, replace)
-FAULT_OP(tag_delete, (struct storage *base, const char *name), name)
-FAULT_OP(tag_list, (struct storage *base, struct tag **tags, size_t *count), tags, count)
-FAULT_OP(space, (struct storage *base, uint64_t *database_bytes, uint64_t *body_bytes), database_bytes, body_bytes)
-FAULT_OP(verify, (struct storage *base, const struct verify_options *options, uint64_t *problems), options, problems)
+FAULT_OP(body_reserve, (struct storage * base, uint64_t count, uint64_t *first), count, first)
+FAULT_OP(commit, (struct storage * base, const struct commit *commit, struct transaction *done), commit, done)
+FAULT_OP(transaction_before, (struct storage * base, uint64_t tid, struct transaction *transaction), tid, transaction)
+FAULT_OP(transaction_at, (struct storage * base, uint64_t seq, struct transaction *transaction), seq, transaction)
+FAULT_OP(touched, (struct storage * base, uint64_t oid, uint64_t before, uint64_t *seq), oid, before, seq)
+FAULT_OP(tag_get, (struct storage * base, const char *name, uint64_t *tid), name, tid)
+FAULT_OP(tag_set, (struct storage * base, const char *name, uint64_t tid, bool replace), name, tid, replace)
+FAULT_OP(tag_delete, (struct storage * base, const char *name), name)
+FAULT_OP(tag_list, (struct storage * base, struct tag **tags, size_t *count), tags, count)
+FAULT_OP(space, (struct storage * base, uint64_t *database_bytes, uint64_t *body_bytes), database_bytes, body_bytes)
+FAULT_OP(verify, (struct storage * base, const struct verify_options *options, uint64_t *problems), options, problems)
 
 static const struct storage_ops fault_ops = {
     .name = "fault",
@@ -131,7 +132,8 @@ void storage_fault_set(struct storage *base, const struct storage_fault *rule) {
 
 uint64_t storage_fault_count(const struct storage *base) {
     assert(base->ops == &fault_ops);
-    struct fault_storage *storage = (struct fault_storage *)(uintptr_t)base; /* the mutex changes, what is seen does not */
+    struct fault_storage *storage =
+        (struct fault_storage *)(uintptr_t)base; /* the mutex changes, what is seen does not */
     (void)pthread_mutex_lock(&storage->mutex);
     uint64_t count = storage->count;
     (void)pthread_mutex_unlock(&storage->mutex);

@@ -152,7 +152,8 @@ static int sync_directory(const char *directory) {
 static int create_database(const char *directory, const char *new_path, const char *path, struct error *err) {
     int fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* SQLite gives its other files this mode */
     if (fd < 0)
-        return error_set(err, store_error_from_errno(errno), "cannot make a store in %s: %s", directory, strerror(errno));
+        return error_set(err, store_error_from_errno(errno), "cannot make a store in %s: %s", directory,
+                         strerror(errno));
     (void)close(fd);
     struct connection *connection;
     int rc = connection_open(new_path, CONNECTION_WRITE, NULL, &connection, err);

@@ -60,9 +60,12 @@ int sqlite_schema_create(struct connection *connection);
 int sqlite_schema_check(struct connection *connection, const char *directory, struct error *err);
 
 /* storage_sqlite_read.c; each is described at its wrapper in storage.h */
+int sqlite_read_before(struct connection *reader, uint64_t oid, uint64_t part, uint64_t before,
+                       enum load_outcome *outcome, struct revision *revision); /* but for the horizon */
+int sqlite_read_body_row(struct connection *reader, const struct body_ref *ref, uint8_t *buffer);
 int sqlite_get_state(struct storage *storage, struct storage_state *state);
-int sqlite_load_before(struct storage *storage, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome,
-                       struct revision *revision);
+int sqlite_load_before(struct storage *storage, uint64_t oid, uint64_t part, uint64_t before,
+                       enum load_outcome *outcome, struct revision *revision);
 int sqlite_load_revision(struct storage *storage, uint64_t id, struct revision *revision);
 int sqlite_next_part(struct storage *storage, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part);
 int sqlite_subtree(struct storage *storage, uint64_t directory, uint64_t before, struct subtree *subtree);
@@ -77,6 +80,9 @@ int sqlite_lookup(struct storage *storage, uint64_t parent, const char *name, si
                   struct entry *entry);
 int sqlite_list(struct storage *storage, uint64_t parent, uint64_t before, struct entry_list *list);
 int sqlite_links(struct storage *storage, uint64_t oid, uint64_t before, struct entry_list *list);
+/* What the two above do: `id` is STATEMENT_LIST with a directory or STATEMENT_LINKS with an oid as key. */
+int sqlite_collect_entries(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
+                           struct entry_list *list);
 
 /* storage_sqlite_commit.c */
 int sqlite_commit(struct storage *storage, const struct commit *commit, struct transaction *done);

@@ -10,8 +10,8 @@
 
 #include "store/storage_sqlite_row.h"
 
-#define READERS_MOST      8
-#define BUSY_TIMEOUT_MS   10000
+#define READERS_MOST    8
+#define BUSY_TIMEOUT_MS 10000
 
 /* Nothing in the schema may run code, and every page is checked for sanity when it is read. */
 static const char setup_sql[] = "PRAGMA trusted_schema = OFF;"
@@ -60,8 +60,8 @@ int connection_failed(struct connection *connection, int result, const char *doi
     int extended = sqlite3_extended_errcode(connection->db);
     if ((extended & 0xff) == (result & 0xff))
         result = extended;
-    log_write(connection->log, LOG_LEVEL_ERROR, "database: cannot %s `%s`: %s (%d, %s)", doing, statement ? statement : "",
-              sqlite3_errmsg(connection->db), result, sqlite3_errstr(result));
+    log_write(connection->log, LOG_LEVEL_ERROR, "database: cannot %s `%s`: %s (%d, %s)", doing,
+              statement ? statement : "", sqlite3_errmsg(connection->db), result, sqlite3_errstr(result));
     return error_from_sqlite(connection->db, result);
 }
 
@@ -143,10 +143,9 @@ void connection_close(struct connection *connection) {
         return;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         (void)sqlite3_finalize(connection->statements[i]);
-    if (sqlite3_close(connection->db) != SQLITE_OK) {
-        log_write(connection->log, LOG_LEVEL_ERROR, "database: cannot close: %s", sqlite3_errmsg(connection->db));
-        assert(!"a statement was left behind");
-    }
+    int result = sqlite3_close(connection->db);
+    assert(result == SQLITE_OK); /* else a statement was left behind */
+    (void)result;
     free(connection);
 }
 

@@ -118,8 +118,8 @@ static void sort_entries(struct entry_list *list) {
 }
 
 /* One statement, so that an entry that is ended meanwhile is seen in one table and not in both or neither. */
-static int collect(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
-                   struct entry_list *list) {
+int sqlite_collect_entries(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
+                           struct entry_list *list) {
     struct value values[] = {value_integer(key), value_integer(before)};
     struct list_builder builder = {.capacity = 0};
     struct entry_row row;
@@ -149,7 +149,7 @@ static int read_list(struct sqlite_storage *storage, enum statement id, uint64_t
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
-    rc = collect(reader, id, key, before, list);
+    rc = sqlite_collect_entries(reader, id, key, before, list);
     connection_pool_give(&storage->readers, reader);
     return rc;
 }

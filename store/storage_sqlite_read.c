@@ -21,6 +21,7 @@ int sqlite_get_state(struct storage *base, struct storage_state *state) {
         state->next_oid = row.next_oid;
         state->horizon = row.horizon;
         state->packed_at = row.packed_at;
+        state->format = FORMAT_VERSION; /* others were refused at open */
     }
     return rc;
 }
@@ -43,7 +44,7 @@ static int explain_absence(struct connection *reader, uint64_t oid, uint64_t par
     return rc;
 }
 
-static int read_before(struct connection *reader, uint64_t oid, uint64_t part, uint64_t before,
+int sqlite_read_before(struct connection *reader, uint64_t oid, uint64_t part, uint64_t before,
                        enum load_outcome *outcome, struct revision *revision) {
     struct value values[] = {value_integer(oid), value_integer(part), value_integer(before)};
     sqlite3_stmt *statement;
@@ -67,7 +68,7 @@ int sqlite_load_before(struct storage *base, uint64_t oid, uint64_t part, uint64
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
-    rc = read_before(reader, oid, part, before, outcome, revision);
+    rc = sqlite_read_before(reader, oid, part, before, outcome, revision);
     int horizon = connection_check_horizon(reader, before);
     connection_pool_give(&storage->readers, reader);
     if (horizon != STORE_OK) {
@@ -182,7 +183,7 @@ int sqlite_changed(struct storage *base, uint64_t after_seq, uint64_t **oids, si
     return rc;
 }
 
-static int read_body_row(struct connection *reader, const struct body_ref *ref, uint8_t *buffer) {
+int sqlite_read_body_row(struct connection *reader, const struct body_ref *ref, uint8_t *buffer) {
     struct value value = value_integer(ref->position);
     const uint8_t *data;
     size_t length;
@@ -211,7 +212,7 @@ int sqlite_body_read(struct storage *base, const struct body_ref *ref, uint8_t *
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
-    rc = read_body_row(reader, ref, buffer);
+    rc = sqlite_read_body_row(reader, ref, buffer);
     connection_pool_give(&storage->readers, reader);
     return rc;
 }

@@ -204,8 +204,12 @@ int entry_row_decode(const struct connection *connection, sqlite3_stmt *statemen
 
 int entry_row_insert(struct connection *connection, const struct new_entry *entry, uint64_t born) {
     struct value values[] = {
-        value_integer(entry->parent), value_integer(entry->index), value_blob(entry->name, entry->name_length),
-        value_integer(entry->oid),    value_integer(entry->type),  value_integer(born),
+        value_integer(entry->parent),
+        value_integer(entry->index),
+        value_blob(entry->name, entry->name_length),
+        value_integer(entry->oid),
+        value_integer(entry->type),
+        value_integer(born),
         value_integer(0),
     };
     return insert(connection, STATEMENT_ENTRY_INSERT, values, COUNT(values));
@@ -230,11 +234,10 @@ int tag_row_decode(const struct connection *connection, sqlite3_stmt *statement,
     struct value values[2];
     bool right = read_columns(statement, values, COUNT(values));
     if (!right || values[0].kind != VALUE_BLOB || values[0].length > TAG_NAME_MAX)
-        return connection_corrupt(connection, "tag `%.*s` has a wrong checksum",
-                                  values[0].kind == VALUE_BLOB && values[0].length <= TAG_NAME_MAX
-                                      ? (int)values[0].length
-                                      : 0,
-                                  (const char *)values[0].bytes);
+        return connection_corrupt(
+            connection, "tag `%.*s` has a wrong checksum",
+            values[0].kind == VALUE_BLOB && values[0].length <= TAG_NAME_MAX ? (int)values[0].length : 0,
+            (const char *)values[0].bytes);
     memcpy(tag->name, values[0].bytes, values[0].length);
     tag->name[values[0].length] = '\0';
     tag->tid = values[1].integer;

@@ -11,10 +11,11 @@
 #define TEXT_OF(macro) STRING(macro)
 #define RESERVED_BYTES 8 /* at the end of each page: room for page checksums to come without a new format */
 
-static const char pragma_sql[] = "PRAGMA page_size = 4096;"
-                                 "PRAGMA encoding = 'UTF-8';"
-                                 "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
-                                 "PRAGMA user_version = " TEXT_OF(FORMAT_VERSION) ";";
+static const char pragma_sql[] =
+    "PRAGMA page_size = 4096;"
+    "PRAGMA encoding = 'UTF-8';"
+    "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
+                                                       "PRAGMA user_version = " TEXT_OF(FORMAT_VERSION) ";";
 
 static const char table_sql[] =
     "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
@@ -116,16 +117,17 @@ static int check_version(struct connection *connection, const char *directory, s
     if (rc != STORE_OK)
         return rc;
     if (application != APPLICATION_ID)
-        return error_set(err, STORE_NOT_A_STORE, "%s is not a tidfs store: its " DATABASE_FILE " was made by another program",
-                         directory);
+        return error_set(err, STORE_NOT_A_STORE,
+                         "%s is not a tidfs store: its " DATABASE_FILE " was made by another program", directory);
     if (version > FORMAT_VERSION)
         return error_set(err, STORE_NEWER_FORMAT,
                          "%s has format %" PRIu64 " and this tidfs reads formats up to %d: upgrade tidfs to use it",
                          directory, version, FORMAT_VERSION);
     rc = statement_integer(connection, STATEMENT_META_GET, &name, 1, &format);
     if (rc == STORE_ABSENT || (rc == STORE_OK && (version == 0 || format != version)))
-        return error_set(err, STORE_CORRUPT, "%s is damaged: its format version is given as %" PRIu64 " and as %" PRIu64,
-                         directory, version, format);
+        return error_set(err, STORE_CORRUPT,
+                         "%s is damaged: its format version is given as %" PRIu64 " and as %" PRIu64, directory,
+                         version, format);
     return rc;
 }
 

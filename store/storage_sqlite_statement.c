@@ -5,10 +5,10 @@
 #include "store/storage_sqlite_connection.h"
 
 /* Columns in the order in which their decoders and checksums take them. */
-#define REVISION_COLUMNS "r.id, r.oid, r.part, r.seq, r.data, r.sum"
+#define REVISION_COLUMNS    "r.id, r.oid, r.part, r.seq, r.data, r.sum"
 #define TRANSACTION_COLUMNS "seq, tid, base, wall_s, wall_ns, objects, first_revision, user, message, sum"
-#define ENTRY_COLUMNS "parent, idx, name, oid, type, born, NULL, NULL, sum"
-#define PAST_ENTRY_COLUMNS "parent, idx, name, oid, type, born, died, level, sum"
+#define ENTRY_COLUMNS       "parent, idx, name, oid, type, born, NULL, NULL, sum"
+#define PAST_ENTRY_COLUMNS  "parent, idx, name, oid, type, born, died, level, sum"
 #define STATE_COLUMNS                                                                                                  \
     "next_oid, next_revision, next_body, next_subtree, body_file, body_end, horizon, packed_s, packed_ns, sum"
 
@@ -24,13 +24,15 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_META_SET] = "INSERT INTO meta(key, value) VALUES(?1, ?2)",
 
     [STATEMENT_STATE_GET] = "SELECT " STATE_COLUMNS " FROM state WHERE id = 1",
-    [STATEMENT_STATE_INSERT] = "INSERT INTO state(id, " STATE_COLUMNS ") VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [STATEMENT_STATE_INSERT] =
+        "INSERT INTO state(id, " STATE_COLUMNS ") VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [STATEMENT_STATE_UPDATE] = "UPDATE state SET next_oid = ?1, next_revision = ?2, next_body = ?3, next_subtree = ?4,"
                                " body_file = ?5, body_end = ?6, horizon = ?7, packed_s = ?8, packed_ns = ?9, sum = ?10"
                                " WHERE id = 1",
 
     [STATEMENT_LAST_TRANSACTION] = "SELECT seq, tid FROM txn ORDER BY seq DESC LIMIT 1",
-    [STATEMENT_TRANSACTION_BEFORE] = "SELECT " TRANSACTION_COLUMNS " FROM txn WHERE tid <= ?1 ORDER BY tid DESC LIMIT 1",
+    [STATEMENT_TRANSACTION_BEFORE] =
+        "SELECT " TRANSACTION_COLUMNS " FROM txn WHERE tid <= ?1 ORDER BY tid DESC LIMIT 1",
     [STATEMENT_TRANSACTION_AT] = "SELECT " TRANSACTION_COLUMNS " FROM txn WHERE seq = ?1",
     [STATEMENT_TRANSACTION_INSERT] =
         "INSERT INTO txn(" TRANSACTION_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -40,18 +42,17 @@ static const char *const sql[STATEMENT_COUNT] = {
         "SELECT " REVISION_COLUMNS ","
         " (SELECT n.seq FROM revision n WHERE n.oid = ?1 AND n.part = ?2 AND n.seq >= ?3 ORDER BY n.seq LIMIT 1)"
         " FROM revision r WHERE r.oid = ?1 AND r.part = ?2 AND r.seq < ?3 ORDER BY r.seq DESC LIMIT 1",
-    [STATEMENT_REVISION_BY_ID] =
-        "SELECT " REVISION_COLUMNS ","
-        " (SELECT n.seq FROM revision n WHERE n.oid = r.oid AND n.part = r.part AND n.seq > r.seq ORDER BY n.seq LIMIT 1)"
-        " FROM revision r WHERE r.id = ?1",
+    [STATEMENT_REVISION_BY_ID] = "SELECT " REVISION_COLUMNS ","
+                                 " (SELECT n.seq FROM revision n WHERE n.oid = r.oid AND n.part = r.part AND n.seq > "
+                                 "r.seq ORDER BY n.seq LIMIT 1)"
+                                 " FROM revision r WHERE r.id = ?1",
     [STATEMENT_REVISION_NEXT_SEQ] =
         "SELECT seq FROM revision WHERE oid = ?1 AND part = ?2 AND seq >= ?3 ORDER BY seq LIMIT 1",
     [STATEMENT_REVISION_SEQ_BEFORE] =
         "SELECT seq FROM revision WHERE oid = ?1 AND part = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT 1",
     [STATEMENT_REVISION_HAS_DATA] = "SELECT data IS NOT NULL FROM revision WHERE oid = ?1 AND part = ?2 AND seq < ?3"
                                     " ORDER BY seq DESC LIMIT 1",
-    [STATEMENT_REVISION_NEXT_PART] =
-        "SELECT part FROM revision WHERE oid = ?1 AND part >= ?2 ORDER BY part LIMIT 1",
+    [STATEMENT_REVISION_NEXT_PART] = "SELECT part FROM revision WHERE oid = ?1 AND part >= ?2 ORDER BY part LIMIT 1",
     [STATEMENT_REVISION_INSERT] = "INSERT INTO revision(id, oid, part, seq, data, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_OBJECT_EXISTS] = "SELECT 1 FROM revision WHERE oid = ?1 LIMIT 1",
     [STATEMENT_CHANGED] = "SELECT DISTINCT oid FROM revision WHERE id >="
@@ -97,6 +98,32 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_TAG_PUT] = "INSERT OR REPLACE INTO tag(name, tid, sum) VALUES(?1, ?2, ?3)",
     [STATEMENT_TAG_DELETE] = "DELETE FROM tag WHERE name = ?1",
     [STATEMENT_TAG_LIST] = "SELECT name, tid, sum FROM tag ORDER BY name",
+
+    [STATEMENT_INTEGRITY_CHECK] = "PRAGMA integrity_check(100)",
+    [STATEMENT_COUNT_ROWS] = "SELECT (SELECT count(*) FROM txn) + (SELECT count(*) FROM revision)"
+                             " + (SELECT count(*) FROM body) + (SELECT count(*) FROM entry)"
+                             " + (SELECT count(*) FROM past_entry) + (SELECT count(*) FROM subtree)",
+    [STATEMENT_ALL_TRANSACTIONS] = "SELECT " TRANSACTION_COLUMNS " FROM txn ORDER BY seq",
+    [STATEMENT_ALL_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r ORDER BY r.id",
+    [STATEMENT_ALL_BODIES] = "SELECT id, data, sum FROM body ORDER BY id",
+    [STATEMENT_ALL_ENTRIES] = "SELECT " ENTRY_COLUMNS " FROM entry ORDER BY parent, idx",
+    [STATEMENT_ALL_PAST_ENTRIES] = "SELECT " PAST_ENTRY_COLUMNS " FROM past_entry ORDER BY parent, name, born",
+    [STATEMENT_ALL_SUBTREES] = "SELECT id, dir, seq FROM subtree ORDER BY id",
+    [STATEMENT_REVISION_SEQ] = "SELECT seq FROM revision WHERE id = ?1",
+    [STATEMENT_INODE_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r WHERE oid = ?1 AND part = 0"
+                                  " ORDER BY seq",
+    [STATEMENT_ENTRY_OF_OBJECT] = "SELECT parent, name FROM entry WHERE oid = ?1 ORDER BY parent, idx LIMIT 1",
+    [STATEMENT_PAST_ENTRY_OF_OBJECT] = "SELECT parent, name FROM past_entry WHERE oid = ?1 ORDER BY born DESC LIMIT 1",
+    [STATEMENT_PAST_ENTRY_NEWEST_DEATH] = "SELECT died FROM past_entry WHERE parent = ?1 AND name = ?2"
+                                          " ORDER BY born DESC LIMIT 1",
+    /* Per transaction: how many entries and subdirectories it added or ended, and the highest index it added. */
+    [STATEMENT_DIRECTORY_EVENTS] =
+        "SELECT seq, sum(step), sum(step * directory), max(idx) FROM ("
+        "SELECT born AS seq, 1 AS step, type = 16384 AS directory, idx FROM entry WHERE parent = ?1"
+        " UNION ALL SELECT born, 1, type = 16384, idx FROM past_entry WHERE parent = ?1"
+        " UNION ALL SELECT died, -1, type = 16384, 0 FROM past_entry WHERE parent = ?1)"
+        " GROUP BY seq ORDER BY seq",
+    [STATEMENT_SUBTREE_MARK] = "SELECT 1 FROM subtree WHERE dir = ?1 AND seq = ?2",
 };
 
 uint64_t row_sum(const struct value *values, size_t count) {

@@ -1,0 +1,181 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/arguments.h"
+#include "fs/command.h"
+#include "fs/json.h"
+#include "fs/output.h"
+#include "fs/subject.h"
+#include "store/tid.h"
+
+struct request {
+    const char *name, *when;
+    bool force, remove, json, utc;
+};
+
+static int list_tags(struct subject *subject, const struct request *request) {
+    struct tag *tags = NULL;
+    size_t count = 0;
+    if (subject_open(subject))
+        return EXIT_FAILED;
+    int rc = storage_tag_list(store_storage(subject->store), &tags, &count);
+    if (rc) {
+        output_error("cannot read the tags of %s: %s", subject->location.store, store_error_text(rc));
+        return EXIT_FAILED;
+    }
+    if (request->json) {
+        struct json json;
+        json_init(&json, stdout);
+        json_begin_array(&json, NULL, true);
+        for (size_t i = 0; i < count; i++) {
+            json_begin_object(&json, NULL);
+            json_string(&json, "name", tags[i].name);
+            json_tid(&json, "tid", tags[i].tid);
+            json_time(&json, "time", tid_to_time(tags[i].tid));
+            json_end_object(&json);
+        }
+        json_end_array(&json);
+    }
+    for (size_t i = 0; i < count && !request->json; i++) {
+        char tid[TID_TEXT_SIZE], time[OUTPUT_TIME_SIZE];
+        tid_format(tags[i].tid, tid);
+        output_time(tid_to_time(tags[i].tid), request->utc, time);
+        printf("%s  %s  ", tid, time);
+        output_name(stdout, tags[i].name);
+        (void)fputc('\n', stdout);
+    }
+    free(tags);
+    return output_finish();
+}
+
+/* Tags may be set beside a mount that writes: the storage is opened for it without the writer's lock. */
+static struct storage *open_for_tags(const struct subject *subject) {
+    const struct storage_open_options options = {.writable = true, .log = (struct log *)&subject->sink.log};
+    struct storage *storage = NULL;
+    struct error err = {0};
+    if (storage_sqlite_open(subject->location.store, &options, &storage, &err) == 0)
+        return storage;
+    output_error("%s", err.text);
+    return NULL;
+}
+
+static void say_exists(struct storage *storage, const char *name, bool utc) {
+    uint64_t tid;
+    char text[TID_TEXT_SIZE], time[OUTPUT_TIME_SIZE];
+    if (storage_tag_get(storage, name, &tid)) {
+        output_error("tag: %s exists already; --force moves it", name);
+        return;
+    }
+    tid_format(tid, text);
+    output_time(tid_to_time(tid), utc, time);
+    output_error("tag: %s exists already, as %s, %s; --force moves it", name, text, time);
+}
+
+static int set_tag(struct subject *subject, const struct request *request) {
+    struct error err = {0};
+    struct resolved resolved;
+    if (when_tag_name_check(request->name, strlen(request->name), &err)) {
+        output_error("tag: %s", err.text);
+        return EXIT_FAILED;
+    }
+    if (subject_resolve(subject, request->when ? request->when : "now", RESOLVE_AT, &resolved))
+        return EXIT_FAILED;
+    if (resolved.tid == 0) {
+        output_error("tag: %s: there was no transaction yet", request->when);
+        return EXIT_FAILED;
+    }
+    struct storage *storage = open_for_tags(subject);
+    if (!storage)
+        return EXIT_FAILED;
+    int status = EXIT_FAILED;
+    int rc = storage_tag_set(storage, request->name, resolved.tid, request->force);
+    if (rc == STORE_EXISTS) {
+        say_exists(storage, request->name, request->utc);
+    } else if (rc) {
+        output_error("cannot set the tag %s: %s", request->name, store_error_text(rc));
+    } else {
+        char tid[TID_TEXT_SIZE];
+        tid_format(resolved.tid, tid);
+        puts(tid);
+        status = output_finish();
+    }
+    storage_close(storage);
+    return status;
+}
+
+static int delete_tag(const struct subject *subject, const struct request *request) {
+    struct storage *storage = open_for_tags(subject);
+    if (!storage)
+        return EXIT_FAILED;
+    int rc = storage_tag_delete(storage, request->name);
+    if (rc == STORE_ABSENT)
+        output_error("tag: there is no tag %s; `tidfs tag` lists them", request->name);
+    else if (rc)
+        output_error("cannot delete the tag %s: %s", request->name, store_error_text(rc));
+    storage_close(storage);
+    return rc == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+int cmd_tag(int argc, char **argv) {
+    enum { OPTION_STORE = 0x100, OPTION_MOUNT, OPTION_FORCE, OPTION_DELETE, OPTION_JSON, OPTION_UTC };
+    static const struct option options[] = {
+        {"force", no_argument, NULL, OPTION_FORCE},
+        {"delete", no_argument, NULL, OPTION_DELETE},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"utc", no_argument, NULL, OPTION_UTC},
+        {"store", required_argument, NULL, OPTION_STORE},
+        {"mount", required_argument, NULL, OPTION_MOUNT},
+        {0},
+    };
+    struct subject_options where = {0};
+    struct request request = {0};
+    struct arguments arguments;
+    int option;
+    arguments_init(&arguments, argc, argv, "", options);
+    while ((option = arguments_next(&arguments)) != ARGUMENTS_END) {
+        switch (option) {
+        case OPTION_STORE:
+            where.store = arguments.value;
+            break;
+        case OPTION_MOUNT:
+            where.mount = arguments.value;
+            break;
+        case OPTION_FORCE:
+            request.force = true;
+            break;
+        case OPTION_DELETE:
+            request.remove = true;
+            break;
+        case OPTION_JSON:
+            request.json = true;
+            break;
+        case OPTION_UTC:
+            request.utc = true;
+            break;
+        default:
+            return arguments.status;
+        }
+    }
+    if (arguments.operand_count > (request.remove ? 1 : 2))
+        return command_usage_error(argv[0], "too many arguments");
+    if (where.store && where.mount)
+        return command_usage_error(argv[0], "--store and --mount exclude each other");
+    if (arguments.operand_count == 0 && (request.remove || request.force))
+        return command_usage_error(argv[0], "which tag?");
+    if (request.remove && request.force)
+        return command_usage_error(argv[0], "--delete and --force exclude each other");
+    request.name = arguments.operand_count > 0 ? arguments.operands[0] : NULL;
+    request.when = arguments.operand_count > 1 ? arguments.operands[1] : NULL;
+
+    struct subject subject;
+    int status = EXIT_FAILED;
+    if (subject_find(&subject, &where, NULL)) {
+        if (!request.name)
+            status = list_tags(&subject, &request);
+        else
+            status = request.remove ? delete_tag(&subject, &request) : set_tag(&subject, &request);
+    }
+    subject_release(&subject);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* How the command line talks to a running mount: ioctls on any directory or file of it.
+ *
+ * Invariants: structures have fixed sizes below 16 KiB (the limit of an ioctl over FUSE) and no pointers. A mount answers only
+ * requests of its own protocol version: another number is ENOTTY.
+ */
+#ifndef TIDFS_FS_CONTROL_H
+#define TIDFS_FS_CONTROL_H
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#define CONTROL_MESSAGE_MAX 15000
+
+/* Seal. In: user and message ("" : none given). Out: tid. EROFS on a read-only mount; the commit's errno if it failed. */
+struct control_commit {
+    uint64_t tid;
+    char user[256];
+    char message[CONTROL_MESSAGE_MAX + 1];
+};
+
+/* State of the mount, all out. */
+struct control_status {
+    uint64_t writable, last_seq, last_tid;
+    uint64_t pending_objects, pending_bytes, next_seal_ns, failed;
+    uint64_t commits, head_objects;
+    uint64_t views_open, views_idle, views_opened, views_reused, views_expired;
+    uint64_t cache_hits, cache_misses, cache_bytes, cache_historic_bytes;
+    struct control_request {
+        char name[16];       /* "" ends the list */
+        uint64_t count;      /* requests of this kind since the mount began */
+    } requests[64];
+    uint64_t single_view;    /* 1: mounted with at=: the mount's root is the tree as of view_tid, without /head and /at */
+    uint64_t view_tid;       /* of the newest transaction that it shows; 0: none, or not single_view */
+    char store[1024];        /* absolute path */
+    char subdir[1024];       /* the directory of the tree that the mount shows as its root, without slashes around it; "": all of it */
+};
+
+#define CONTROL_COMMIT _IOWR('t', 0x81, struct control_commit)
+#define CONTROL_STATUS _IOR('t', 0x82, struct control_status)
+
+#endif

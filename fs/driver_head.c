@@ -1,0 +1,307 @@
+/* The writable present: /head of a mount that writes its store. Nothing else can be changed, so every changing request is here. */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/driver_private.h"
+
+/* A program that asks st_blksize how much to write at a time (stdio does) makes that many bytes one request. */
+#define HEAD_BLOCK_SIZE 65536
+
+static void head_stat_set(const struct head_attr *attr, struct stat *stat) {
+    *stat = (struct stat){
+        .st_ino = attr->oid,
+        .st_mode = attr->mode,
+        .st_nlink = attr->nlink,
+        .st_uid = attr->uid,
+        .st_gid = attr->gid,
+        .st_rdev = attr->rdev,
+        .st_size = (off_t)attr->size,
+        .st_blksize = S_ISREG(attr->mode) ? HEAD_BLOCK_SIZE : BLOCK_SIZE,
+        .st_blocks = (blkcnt_t)((attr->allocated + 511) / 512),
+        .st_atim = attr->atime,
+        .st_mtim = attr->mtime,
+        .st_ctim = attr->ctime,
+    };
+}
+
+/* This process is the only writer, and all its changes come through this kernel: it may remember all it sees. */
+void head_entry_set(const struct head_attr *attr, struct fuse_entry_param *entry) {
+    *entry = (struct fuse_entry_param){
+        .ino = HEAD_BIT | attr->oid, .generation = 1, .attr_timeout = FOREVER, .entry_timeout = FOREVER};
+    head_stat_set(attr, &entry->attr);
+}
+
+int head_node_lookup(struct driver *driver, const struct node *directory, const char *name, size_t length,
+                     struct fuse_entry_param *entry) {
+    struct head_attr attr;
+    int rc = head_lookup(driver->head, directory->oid, name, length, &attr);
+    if (rc == 0) {
+        head_entry_set(&attr, entry);
+    } else if (rc == -ENOENT) {
+        *entry = (struct fuse_entry_param){.entry_timeout = FOREVER};
+        rc = 0;
+    }
+    return rc;
+}
+
+int head_node_getattr(struct driver *driver, const struct node *node, struct stat *stat) {
+    struct head_attr attr;
+    int rc = head_getattr(driver->head, node->oid, &attr);
+    if (rc == 0) {
+        head_stat_set(&attr, stat);
+    }
+    return rc;
+}
+
+/* The object of the head that a change is for. -EROFS if it is for anything else: this is all that keeps history from being
+ * written, since the kernel knows no read-only part of a mount, and checks modes alone. */
+static int writable(struct driver *driver, fuse_ino_t id, uint64_t *oid) {
+    struct node node;
+    int rc = driver_node(driver, id, &node);
+    if (rc == 0 && (node.kind != NODE_HEAD || driver->head == NULL)) {
+        rc = -EROFS;
+    }
+    *oid = rc == 0 ? node.oid : 0;
+    return rc;
+}
+
+static void reply_made(fuse_req_t req, struct driver *driver, int rc, const struct head_attr *attr) {
+    if (rc != 0) {
+        fuse_reply_err(req, -rc);
+        return;
+    }
+    struct fuse_entry_param entry;
+    head_entry_set(attr, &entry);
+    if (fuse_reply_entry(req, &entry) != 0) {
+        driver_forget(driver, entry.ino, 1);
+    }
+}
+
+/* ---- making ---- */
+
+static void make(fuse_req_t req, struct driver *driver, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev,
+                 const char *target) {
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+    struct head_caller caller = {.uid = context->uid, .gid = context->gid, .umask = context->umask};
+    struct head_attr attr;
+    uint64_t oid;
+    int rc = writable(driver, parent, &oid);
+    if (rc == 0) {
+        rc = head_make(driver->head, oid, name, strlen(name), mode, rdev, target, &caller, &attr);
+    }
+    reply_made(req, driver, rc, &attr);
+}
+
+void driver_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev) {
+    make(req, driver_request(req, REQUEST_MKNOD), parent, name, mode, rdev, NULL);
+}
+
+void driver_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode) {
+    make(req, driver_request(req, REQUEST_MKDIR), parent, name, S_IFDIR | (mode & ~(mode_t)S_IFMT), 0, NULL);
+}
+
+void driver_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name) {
+    make(req, driver_request(req, REQUEST_SYMLINK), parent, name, S_IFLNK | 0777, 0, target);
+}
+
+/* A link from history into the head would be a link between filesystems. */
+void driver_op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name) {
+    struct driver *driver = driver_request(req, REQUEST_LINK);
+    struct head_attr attr;
+    uint64_t oid, directory;
+    int rc = writable(driver, parent, &directory);
+    if (rc == 0) {
+        rc = writable(driver, id, &oid);
+        rc = rc == -EROFS ? -EXDEV : rc;
+    }
+    if (rc == 0) {
+        rc = head_link(driver->head, oid, directory, name, strlen(name), &attr);
+    }
+    reply_made(req, driver, rc, &attr);
+}
+
+/* ---- removing and renaming ---- */
+
+void driver_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
+    struct driver *driver = driver_request(req, REQUEST_UNLINK);
+    uint64_t directory;
+    int rc = writable(driver, parent, &directory);
+    if (rc == 0) {
+        rc = head_unlink(driver->head, directory, name, strlen(name));
+    }
+    fuse_reply_err(req, -rc);
+}
+
+void driver_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) {
+    struct driver *driver = driver_request(req, REQUEST_RMDIR);
+    uint64_t directory;
+    int rc = writable(driver, parent, &directory);
+    if (rc == 0) {
+        rc = head_rmdir(driver->head, directory, name, strlen(name));
+    }
+    fuse_reply_err(req, -rc);
+}
+
+void driver_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+                      unsigned flags) {
+    struct driver *driver = driver_request(req, REQUEST_RENAME);
+    uint64_t from, to;
+    int rc = writable(driver, new_parent, &to);
+    if (rc == 0) {
+        rc = writable(driver, parent, &from);
+        rc = rc == -EROFS ? -EXDEV : rc;
+    }
+    if (rc == 0) {
+        rc = head_rename(driver->head, from, name, strlen(name), to, new_name, strlen(new_name), flags);
+    }
+    fuse_reply_err(req, -rc);
+}
+
+/* ---- attributes and content ---- */
+
+static unsigned setattr_bits(int to_set) {
+    static const struct {
+        int fuse;
+        unsigned head;
+    } bits[] = {
+        {FUSE_SET_ATTR_MODE, HEAD_SET_MODE},
+        {FUSE_SET_ATTR_UID, HEAD_SET_UID},
+        {FUSE_SET_ATTR_GID, HEAD_SET_GID},
+        {FUSE_SET_ATTR_SIZE, HEAD_SET_SIZE},
+        {FUSE_SET_ATTR_ATIME, HEAD_SET_ATIME},
+        {FUSE_SET_ATTR_MTIME, HEAD_SET_MTIME},
+        {FUSE_SET_ATTR_CTIME, HEAD_SET_CTIME},
+        {FUSE_SET_ATTR_ATIME_NOW, HEAD_SET_ATIME_NOW},
+        {FUSE_SET_ATTR_MTIME_NOW, HEAD_SET_MTIME_NOW},
+    };
+    unsigned valid = 0;
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
+        valid |= to_set & bits[i].fuse ? bits[i].head : 0;
+    }
+    return valid;
+}
+
+void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set, struct fuse_file_info *file) {
+    (void)file;
+    struct driver *driver = driver_request(req, REQUEST_SETATTR);
+    struct head_attr set = {.mode = attr->st_mode,
+                            .uid = attr->st_uid,
+                            .gid = attr->st_gid,
+                            .size = (uint64_t)attr->st_size,
+                            .atime = attr->st_atim,
+                            .mtime = attr->st_mtim,
+                            .ctime = attr->st_ctim};
+    struct head_attr now;
+    uint64_t oid;
+    int rc = writable(driver, id, &oid);
+    if (rc == 0) {
+        rc = head_setattr(driver->head, oid, setattr_bits(to_set), &set, &now);
+    }
+    if (rc != 0) {
+        fuse_reply_err(req, -rc);
+        return;
+    }
+    struct stat stat;
+    head_stat_set(&now, &stat);
+    fuse_reply_attr(req, &stat, FOREVER);
+}
+
+void driver_op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *file) {
+    struct driver *driver = driver_request(req, REQUEST_WRITE);
+    uint64_t oid;
+    int64_t written = writable(driver, id, &oid);
+    if (written == -EROFS && file->writepage) {
+        /* Written through a shared mapping, which the kernel lets whoever may write the file by its mode have: its pages
+         * now differ from what they show. */
+        housekeeping_drop_pages(driver, id);
+    } else if (written == 0) {
+        written = head_write(driver->head, oid, (uint64_t)offset, size, (const uint8_t *)data,
+                             driver->keeps_times && file->writepage);
+    }
+    if (written < 0) {
+        fuse_reply_err(req, (int)-written);
+    } else {
+        fuse_reply_write(req, (size_t)written);
+    }
+}
+
+void driver_op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *file) {
+    (void)file;
+    struct driver *driver = driver_request(req, REQUEST_FALLOCATE);
+    uint64_t oid;
+    int rc = writable(driver, id, &oid);
+    if (rc == 0) {
+        rc = head_fallocate(driver->head, oid, mode, (uint64_t)offset, (uint64_t)length);
+    }
+    fuse_reply_err(req, -rc);
+}
+
+/* What a reply can tell (32 bits), down to a whole number of chunks: so the rest of a long copy begins at one, too. */
+#define COPY_MAX (UINT64_C(0x100000000) - CHUNK_BYTES)
+
+void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_offset,
+                               struct fuse_file_info *source_file, fuse_ino_t target, off_t target_offset,
+                               struct fuse_file_info *target_file, size_t length, int flags) {
+    (void)source_file;
+    (void)target_file;
+    struct driver *driver = driver_request(req, REQUEST_COPY_RANGE);
+    struct node from;
+    uint64_t to, oid = 0, before = 0, copied = 0;
+    int rc = flags != 0 ? -EINVAL : writable(driver, target, &to);
+    if (rc == 0) {
+        rc = driver_node(driver, source, &from);
+    }
+    if (rc == 0 && from.kind == NODE_FILE) {
+        rc = view_file_source(driver->store, from.revision, &oid, &before);
+    } else if (rc == 0 && from.kind == NODE_HEAD) {
+        oid = from.oid;
+    } else if (rc == 0) {
+        rc = -EXDEV; /* README: the kernel copies it by reading */
+    }
+    if (rc == 0) {
+        rc = head_copy_range(driver->head, oid, before, (uint64_t)source_offset, to, (uint64_t)target_offset,
+                             length < COPY_MAX ? length : COPY_MAX, &copied);
+    }
+    if (rc != 0) {
+        fuse_reply_err(req, -rc);
+    } else {
+        fuse_reply_write(req, (size_t)copied);
+    }
+}
+
+/* ---- attributes with names ---- */
+
+/* The kernel's namespaces, and the two names of `system` that it gives a meaning to; anything else it would not give a local
+ * filesystem either. */
+static bool xattr_supported(const char *name) {
+    static const char *const prefixes[] = {"user.", "trusted.", "security."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        size_t length = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], length) == 0) {
+            return name[length] != '\0';
+        }
+    }
+    return strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0;
+}
+
+void driver_op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
+    struct driver *driver = driver_request(req, REQUEST_SETXATTR);
+    uint64_t oid;
+    int rc = writable(driver, id, &oid);
+    if (rc == 0) {
+        rc = xattr_supported(name) ? head_setxattr(driver->head, oid, name, value, size, flags) : -EOPNOTSUPP;
+    }
+    fuse_reply_err(req, -rc);
+}
+
+void driver_op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
+    struct driver *driver = driver_request(req, REQUEST_REMOVEXATTR);
+    uint64_t oid;
+    int rc = writable(driver, id, &oid);
+    if (rc == 0) {
+        rc = xattr_supported(name) ? head_removexattr(driver->head, oid, name) : -EOPNOTSUPP;
+    }
+    fuse_reply_err(req, -rc);
+}

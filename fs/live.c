@@ -1,0 +1,95 @@
+#include "fs/live.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/output.h"
+
+static int open_point(const char *point, struct error *err) {
+    int fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    int saved = errno;
+    (void)error_set(err, STORE_IO, "cannot open the mount %s: %s%s", point, strerror(saved),
+                    saved == ENOTCONN ? "; its driver has died: unmount it with `fusermount3 -u` and mount it again"
+                                      : "");
+    return -saved;
+}
+
+/* As ioctl(2), with the errors that it can have explained. Returns a negative errno. */
+static int ask(int fd, const char *point, unsigned long request, void *argument, struct error *err) {
+    if (ioctl(fd, request, argument) == 0)
+        return 0;
+    int saved = errno;
+    const char *why = strerror(saved);
+    if (saved == ENOTTY)
+        why = "it is not a mount of this version of tidfs";
+    else if (saved == EROFS)
+        why = "it is a read-only mount";
+    (void)error_set(err, STORE_IO, "%s: %s", point, why);
+    return -saved;
+}
+
+int live_status(const char *point, struct control_status *status, struct error *err) {
+    int fd = open_point(point, err);
+    if (fd < 0)
+        return fd;
+    int rc = ask(fd, point, CONTROL_STATUS, status, err);
+    (void)close(fd);
+    if (rc)
+        return rc;
+    status->store[sizeof status->store - 1] = 0;
+    status->subdir[sizeof status->subdir - 1] = 0;
+    for (size_t i = 0; i < sizeof status->requests / sizeof status->requests[0]; i++)
+        status->requests[i].name[sizeof status->requests[i].name - 1] = 0;
+    return 0;
+}
+
+int live_commit(const char *point, const char *user, const char *message, uint64_t *tid, struct error *err) {
+    struct control_commit *commit = calloc(1, sizeof *commit);
+    int fd = -1, rc = -ENOMEM;
+    if (!commit) {
+        (void)error_set(err, STORE_NO_MEMORY, "out of memory");
+        goto out;
+    }
+    if ((user && strlen(user) >= sizeof commit->user) || (message && strlen(message) > CONTROL_MESSAGE_MAX)) {
+        (void)error_set(err, STORE_TOO_BIG, "the user or the message is too long");
+        rc = -E2BIG;
+        goto out;
+    }
+    if (user)
+        memcpy(commit->user, user, strlen(user) + 1);
+    if (message)
+        memcpy(commit->message, message, strlen(message) + 1);
+    fd = open_point(point, err);
+    if (fd < 0) {
+        rc = fd;
+        goto out;
+    }
+    if (syncfs(fd)) {
+        rc = -errno;
+        (void)error_set(err, STORE_IO, "%s: some of what was written could not be written back: %s", point,
+                        strerror(-rc));
+        goto out;
+    }
+    rc = ask(fd, point, CONTROL_COMMIT, commit, err);
+    if (rc == 0 && tid)
+        *tid = commit->tid;
+out:
+    if (fd >= 0)
+        (void)close(fd);
+    free(commit);
+    return rc;
+}
+
+void live_settle(const struct location *location) {
+    if (!location->live)
+        return;
+    struct error err = {0};
+    int rc = live_commit(location->live, NULL, NULL, NULL, &err);
+    if (rc && rc != -EROFS && rc != -EACCES && rc != -EPERM && rc != -ENOTCONN && rc != -ENOTTY)
+        output_error("%s; what was written last is not in the answer", err.text);
+}

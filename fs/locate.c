@@ -1,0 +1,428 @@
+#include "fs/locate.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/live.h"
+#include "store/tid.h"
+
+/* ---------------------------------------------------------------- what is mounted */
+
+struct mount {
+    char *point, *source; /* never NULL */
+    char *root;           /* the directory of the filesystem that is mounted there: "/" but for bind mounts */
+    bool tidfs;
+};
+struct mount_table {
+    struct mount *items;
+    size_t count;
+};
+
+static void mount_table_release(struct mount_table *table) {
+    for (size_t i = 0; i < table->count; i++) {
+        free(table->items[i].point);
+        free(table->items[i].source);
+        free(table->items[i].root);
+    }
+    free(table->items);
+    *table = (struct mount_table){0};
+}
+
+/* mountinfo writes space, tab, newline, backslash and # as \ooo. */
+static char *unescape(const char *text) {
+    char *plain = malloc(strlen(text) + 1);
+    if (!plain)
+        return NULL;
+    char *to = plain;
+    while (*text) {
+        if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] >= '0' && text[2] <= '7' && text[3] >= '0' &&
+            text[3] <= '7') {
+            *to++ = (char)(((text[1] - '0') << 6) | ((text[2] - '0') << 3) | (text[3] - '0'));
+            text += 4;
+        } else {
+            *to++ = *text++;
+        }
+    }
+    *to = 0;
+    return plain;
+}
+
+/* A line: id parent major:minor ROOT POINT options [tags…] - TYPE SOURCE super-options. False if out of memory; a line that reads
+ * otherwise is skipped. */
+static bool mount_table_add(struct mount_table *table, char *line) {
+    char *fields[5], *save = NULL;
+    for (size_t i = 0; i < 5; i++) {
+        fields[i] = strtok_r(i ? NULL : line, " \n", &save);
+        if (!fields[i])
+            return true;
+    }
+    char *word;
+    while ((word = strtok_r(NULL, " \n", &save)) && strcmp(word, "-") != 0)
+        ;
+    const char *type = strtok_r(NULL, " \n", &save);
+    const char *source = strtok_r(NULL, " \n", &save);
+    if (!type || !source)
+        return true;
+
+    struct mount mount = {
+        .point = unescape(fields[4]),
+        .source = unescape(source),
+        .root = unescape(fields[3]),
+        .tidfs = strcmp(type, "fuse.tidfs") == 0,
+    };
+    struct mount *items = realloc(table->items, (table->count + 1) * sizeof *items);
+    if (items)
+        table->items = items;
+    if (!items || !mount.point || !mount.source || !mount.root) {
+        free(mount.point);
+        free(mount.source);
+        free(mount.root);
+        return false;
+    }
+    items[table->count++] = mount;
+    return true;
+}
+
+static int mount_table_read(struct mount_table *table, struct error *err) {
+    static const char file[] = "/proc/self/mountinfo";
+    *table = (struct mount_table){0};
+    FILE *in = fopen(file, "re");
+    if (!in)
+        return error_set(err, STORE_IO, "cannot read %s: %s; is /proc mounted?", file, strerror(errno));
+    char *line = NULL;
+    size_t size = 0;
+    int rc = 0;
+    while (rc == 0 && getline(&line, &size, in) > 0) {
+        if (!mount_table_add(table, line))
+            rc = error_set(err, STORE_NO_MEMORY, "out of memory");
+    }
+    if (rc == 0 && ferror(in))
+        rc = error_set(err, STORE_IO, "cannot read %s", file);
+    free(line);
+    (void)fclose(in);
+    if (rc)
+        mount_table_release(table);
+    return rc;
+}
+
+/* What follows `directory` in `path` ("" or begins with a slash), or NULL if path is not in it. */
+static const char *below(const char *directory, const char *path) {
+    assert(directory && path);
+    size_t length = strlen(directory);
+    if (strcmp(directory, "/") == 0)
+        return path;
+    if (strncmp(directory, path, length) != 0 || (path[length] != 0 && path[length] != '/'))
+        return NULL;
+    return path + length;
+}
+
+/* The mount that an absolute path without symlinks lies in: the longest mount point, of equal ones the last. */
+static const struct mount *mount_table_find(const struct mount_table *table, const char *path) {
+    const struct mount *best = NULL;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *mount = &table->items[i];
+        assert(mount->point);
+        if (below(mount->point, path) && (!best || strlen(mount->point) >= strlen(best->point)))
+            best = mount;
+    }
+    return best;
+}
+
+/* ---------------------------------------------------------------- paths */
+
+/* Cuts the last component off, in place, with the slashes before it. Returns it, or NULL if there is none to cut or if it is . or .. */
+static char *cut_last(char *path) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        path[--length] = 0;
+    char *slash = strrchr(path, '/');
+    char *last = slash ? slash + 1 : path;
+    if (!*last || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
+        return NULL;
+    return last;
+}
+
+/* The absolute path without symlinks, except in its last component; components missing at the end are taken as they are. malloc'ed. */
+static char *canonical(const char *path, struct error *err) {
+    char *head = strdup(path), *tail = strdup(""), *real = NULL, *result = NULL;
+    if (!head || !tail)
+        goto out_of_memory;
+    bool first = true;
+    for (;;) {
+        char *last = cut_last(head);
+        if (!last || !first) {
+            real = realpath(head, NULL);
+            if (real)
+                break;
+            if (!last || (errno != ENOENT && errno != ENOTDIR)) {
+                (void)error_set(err, STORE_IO, "%s: %s", path, strerror(errno));
+                goto out;
+            }
+        }
+        first = false;
+        char *longer = NULL;
+        if (asprintf(&longer, "/%s%s", last, tail) < 0)
+            goto out_of_memory;
+        free(tail);
+        tail = longer;
+        if (last == head) {
+            head[0] = '.';
+            head[1] = 0;
+        } else if (last == head + 1) {
+            last[0] = 0;
+        } else {
+            last[-1] = 0;
+        }
+    }
+    if (asprintf(&result, "%s%s", strcmp(real, "/") == 0 && *tail ? "" : real, tail) >= 0)
+        goto out;
+    result = NULL;
+out_of_memory:
+    (void)error_set(err, STORE_NO_MEMORY, "out of memory");
+out:
+    free(real);
+    free(head);
+    free(tail);
+    return result;
+}
+
+/* "a/b" of "/a//b/": slashes only between components. Out of memory: NULL. */
+static char *trimmed(const char *path) {
+    char *copy = malloc(strlen(path) + 1);
+    if (!copy)
+        return NULL;
+    char *to = copy;
+    for (const char *from = path; *from; from++) {
+        if (*from != '/')
+            *to++ = *from;
+        else if (to > copy && to[-1] != '/')
+            *to++ = '/';
+    }
+    if (to > copy && to[-1] == '/')
+        to--;
+    *to = 0;
+    return copy;
+}
+
+static char *joined(const char *first, const char *second) {
+    char *both = NULL;
+    if (asprintf(&both, "%s%s%s", first, *first && *second ? "/" : "", second) < 0)
+        return NULL;
+    return both;
+}
+
+/* ---------------------------------------------------------------- places in a mount */
+
+/* Fills kind, when and path from a path in the mount's filesystem ("/head/a"). */
+static int place(struct location *location, const char *inside, const struct control_status *status) {
+    static const struct {
+        const char *directory;
+        enum location_kind kind;
+        bool has_when;
+    } places[] = {
+        {"/head", LOCATION_HEAD, false},
+        {"/at", LOCATION_AT, true},
+        {"/before", LOCATION_BEFORE, true},
+    };
+    char *path = NULL;
+
+    if (status->single_view) {
+        location->kind = LOCATION_VIEW;
+        location->view_tid = status->view_tid;
+        path = trimmed(inside);
+    } else if (strcmp(inside, "/") == 0) {
+        location->kind = LOCATION_TOP;
+        path = strdup("");
+    } else {
+        location->kind = LOCATION_OTHER;
+        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+            const char *rest = below(places[i].directory, inside);
+            if (!rest || (places[i].has_when && !*rest))
+                continue;
+            location->kind = places[i].kind;
+            if (places[i].has_when) {
+                size_t length = strcspn(rest + 1, "/");
+                location->when = strndup(rest + 1, length);
+                if (!location->when)
+                    return STORE_NO_MEMORY;
+                rest += 1 + length;
+            }
+            path = trimmed(rest);
+        }
+        if (location->kind == LOCATION_OTHER)
+            return 0;
+    }
+    if (path)
+        location->path = joined(status->subdir, path);
+    free(path);
+    return location->path ? 0 : STORE_NO_MEMORY;
+}
+
+/* Remembers what a mount of the store is good for. `own` is the one that was named. */
+static int consider(struct location *location, const struct mount *mount, const struct control_status *status,
+                    bool own) {
+    if (status->writable && (own || !location->live)) {
+        free(location->live);
+        location->live = strdup(mount->point);
+        if (!location->live)
+            return STORE_NO_MEMORY;
+    }
+    if (!status->single_view && strcmp(mount->root, "/") == 0 && (own || !location->top)) {
+        free(location->top);
+        free(location->top_subdir);
+        location->top = strdup(mount->point);
+        location->top_subdir = trimmed(status->subdir);
+        if (!location->top || !location->top_subdir)
+            return STORE_NO_MEMORY;
+    }
+    return 0;
+}
+
+/* Looks at the other mounts of the store. One that does not answer is of no use. */
+static int consider_all(struct location *location, const struct mount_table *table) {
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *mount = &table->items[i];
+        struct control_status status;
+        if (!mount->tidfs || strcmp(mount->source, location->store) != 0 ||
+            mount_table_find(table, mount->point) != mount || live_status(mount->point, &status, NULL))
+            continue;
+        bool own = location->point && strcmp(mount->point, location->point) == 0;
+        int rc = consider(location, mount, &status, own);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Fills the location from an absolute path. STORE_ABSENT if it is in no mount of tidfs. */
+static int locate_in(const struct mount_table *table, const char *real, struct location *location, struct error *err) {
+    const struct mount *mount = mount_table_find(table, real);
+    if (!mount || !mount->tidfs)
+        return STORE_ABSENT;
+    struct control_status status;
+    if (live_status(mount->point, &status, err))
+        return STORE_IO;
+    int rc = STORE_NO_MEMORY;
+    char *inside = NULL;
+    const char *rest = below(mount->point, real);
+    if (asprintf(&inside, "%s%s", strcmp(mount->root, "/") == 0 && *rest ? "" : mount->root, rest) < 0)
+        return error_set(err, STORE_NO_MEMORY, "out of memory");
+    location->store = strdup(mount->source);
+    location->point = strdup(mount->point);
+    if (location->store && location->point)
+        rc = place(location, inside, &status);
+    if (rc == 0)
+        rc = consider_all(location, table);
+    free(inside);
+    return rc ? error_set(err, rc, "out of memory") : 0;
+}
+
+int locate_path(const char *path, struct location *location, struct error *err) {
+    *location = (struct location){0};
+    struct mount_table table;
+    int rc = mount_table_read(&table, err);
+    if (rc)
+        return rc;
+    char *real = canonical(path, err);
+    rc = real ? locate_in(&table, real, location, err) : STORE_IO;
+    if (rc == STORE_ABSENT) {
+        /* Perhaps a symlink that leads to a mount. */
+        free(real);
+        real = realpath(path, NULL);
+        if (real)
+            rc = locate_in(&table, real, location, err);
+    }
+    if (rc == STORE_ABSENT)
+        rc = error_set(err, STORE_NOT_A_STORE, "%s: not in a mount of tidfs; name one, or a store with --store", path);
+    free(real);
+    mount_table_release(&table);
+    if (rc)
+        location_release(location);
+    return rc;
+}
+
+bool locate_is_store(const char *directory) {
+    char *file = joined(directory, "tidfs.db");
+    bool is = file && access(file, F_OK) == 0;
+    free(file);
+    return is;
+}
+
+int locate_store(const char *directory, struct location *location, struct error *err) {
+    *location = (struct location){.kind = LOCATION_STORE};
+    location->store = realpath(directory, NULL);
+    if (!location->store)
+        return error_set(err, STORE_NOT_A_STORE, "%s: %s; `tidfs init` makes a store", directory, strerror(errno));
+    struct mount_table table;
+    int rc = mount_table_read(&table, err);
+    if (rc == 0) {
+        rc = consider_all(location, &table);
+        if (rc)
+            (void)error_set(err, rc, "out of memory");
+        mount_table_release(&table);
+    }
+    if (rc)
+        location_release(location);
+    return rc;
+}
+
+int location_set_path(struct location *location, const char *path) {
+    char *plain = malloc(strlen(path) + 1);
+    if (!plain)
+        return STORE_NO_MEMORY;
+    size_t end = 0;
+    for (const char *from = path; *from;) {
+        size_t length = strcspn(from, "/");
+        if (length == 2 && strncmp(from, "..", 2) == 0) {
+            while (end > 0 && plain[end - 1] != '/')
+                end--;
+            end -= end > 0;
+        } else if (length > 0 && !(length == 1 && *from == '.')) {
+            if (end > 0)
+                plain[end++] = '/';
+            memcpy(plain + end, from, length);
+            end += length;
+        }
+        from += length;
+        from += strspn(from, "/");
+    }
+    plain[end] = 0;
+    free(location->path);
+    location->path = plain;
+    return 0;
+}
+
+void location_release(struct location *location) {
+    free(location->store);
+    free(location->point);
+    free(location->when);
+    free(location->path);
+    free(location->live);
+    free(location->top);
+    free(location->top_subdir);
+    *location = (struct location){0};
+}
+
+char *location_view_path(const struct location *location, bool before, uint64_t name, const char *path) {
+    if (!location->top)
+        return NULL;
+    const char *rest = path;
+    if (*location->top_subdir) {
+        rest = below(location->top_subdir, path);
+        if (!rest)
+            return NULL;
+        rest += *rest == '/';
+    }
+    char tid[TID_TEXT_SIZE], *result = NULL;
+    tid_format(name, tid);
+    if (asprintf(&result, "%s/%s/%s%s%s", strcmp(location->top, "/") == 0 ? "" : location->top,
+                 before ? "before" : "at", tid, *rest ? "/" : "", rest) < 0)
+        return NULL;
+    return result;
+}

@@ -1,0 +1,116 @@
+#include "fs/subject.h"
+
+#include <string.h>
+
+#include "fs/live.h"
+#include "fs/output.h"
+
+static bool found(int rc, const struct error *err) {
+    if (rc)
+        output_error("%s", err->text[0] ? err->text : store_error_text(rc));
+    return rc == 0;
+}
+
+static void init(struct subject *subject) {
+    *subject = (struct subject){0};
+    log_sink_init(&subject->sink, LOG_LEVEL_WARNING);
+}
+
+/* With --mount: a path in some mount of the same store, or from the root of the tree. */
+static int place_in(struct location *location, const char *path, struct error *err) {
+    struct location other;
+    int rc = locate_path(path, &other, err);
+    if (rc == 0 && other.path && strcmp(other.store, location->store) == 0) {
+        location_release(location);
+        *location = other;
+        return 0;
+    }
+    if (rc == 0)
+        location_release(&other);
+    if (path[0] != '/')
+        rc = location_set_path(location, path);
+    else if (rc == 0)
+        rc = error_set(err, STORE_INVALID, "%s: not in the mount that --mount names", path);
+    return rc;
+}
+
+bool subject_find(struct subject *subject, const struct subject_options *options, const char *path) {
+    struct location *location = &subject->location;
+    struct error err = {0};
+    int rc;
+    init(subject);
+    if (options->store && options->mount) {
+        output_error("--store and --mount exclude each other");
+        return false;
+    }
+    if (options->store) {
+        rc = locate_store(options->store, location, &err);
+        if (rc == 0 && path)
+            rc = location_set_path(location, path);
+    } else if (options->mount) {
+        rc = locate_path(options->mount, location, &err);
+        if (rc == 0 && path)
+            rc = place_in(location, path, &err);
+    } else {
+        rc = locate_path(path ? path : ".", location, &err);
+    }
+    if (rc == 0 && path && !location->path)
+        rc = error_set(&err, STORE_INVALID, "%s: not in a tree; name something below /head, /at/WHEN or /before/WHEN",
+                       path);
+    return found(rc, &err);
+}
+
+bool subject_find_any(struct subject *subject, const char *path) {
+    struct error err = {0};
+    init(subject);
+    if (locate_is_store(path))
+        return found(locate_store(path, &subject->location, &err), &err);
+    /* What is no mount either is most likely meant as a store: opening it will say what is wrong with it. */
+    if (locate_path(path, &subject->location, &err) == 0)
+        return true;
+    return found(locate_store(path, &subject->location, &err), &err);
+}
+
+int subject_open(struct subject *subject) {
+    struct error err = {0};
+    const struct store_options options = {.log = &subject->sink.log};
+    int rc = store_open(subject->location.store, &options, &subject->store, &err);
+    if (rc)
+        output_error("%s", err.text);
+    return rc;
+}
+
+int subject_resolve(struct subject *subject, const char *text, enum resolve_how how, struct resolved *resolved) {
+    struct timespec now;
+    struct when when;
+    struct error err = {0};
+    if (clock_gettime(CLOCK_REALTIME, &now)) {
+        output_error("cannot read the clock");
+        return STORE_IO;
+    }
+    int rc = when_parse(text, strlen(text), now, &when, &err);
+    if (rc) {
+        output_error("%s", err.text);
+        return rc;
+    }
+    if (when.needs_seal)
+        live_settle(&subject->location);
+    if (!subject->store && (rc = subject_open(subject)))
+        return rc;
+    /* What was sealed just now is in the past only for a clock that is read again. */
+    if (clock_gettime(CLOCK_REALTIME, &now)) {
+        output_error("cannot read the clock");
+        return STORE_IO;
+    }
+    rc = resolve_text(subject->store, text, strlen(text), how, now, resolved, &err);
+    if (rc)
+        output_error("%s", err.text);
+    return rc;
+}
+
+void subject_release(struct subject *subject) {
+    store_close(subject->store);
+    location_release(&subject->location);
+    log_sink_release(&subject->sink);
+    subject->store = NULL;
+}

@@ -1,0 +1,38 @@
+/* What a command is about: a store, opened for reading, and the mount through which it was named.
+ *
+ * Threads: the main thread. Ownership: a subject owns its location, store and log; subject_release gives them back. A zeroed
+ * subject may be released.
+ */
+#ifndef TIDFS_FS_SUBJECT_H
+#define TIDFS_FS_SUBJECT_H
+
+#include "fs/locate.h"
+#include "fs/log_sink.h"
+#include "history/resolve.h"
+#include "store/store.h"
+
+struct subject {
+    struct location location;
+    struct store *store; /* NULL until subject_open */
+    struct log_sink sink;
+};
+
+/* What --store and --mount say; NULL: not given. */
+struct subject_options {
+    const char *store, *mount;
+};
+
+/* Finds what is meant. path NULL: the store alone, by default that of the mount in which the current directory is. Otherwise location.path will be its
+ * place in the tree: with --store it is taken from the root of the tree; else it is a path in a mount, or, with --mount, if it is relative
+ * and in no mount of that store, it is taken from the root of the tree too. Says on stderr what is wrong and returns false. */
+bool subject_find(struct subject *subject, const struct subject_options *options, const char *path);
+/* Finds what is meant by a path that is a store's directory or anything in a mount. */
+bool subject_find_any(struct subject *subject, const char *path);
+/* Opens the store for reading, as committed at this moment. Says on stderr what is wrong and returns its code. */
+int subject_open(struct subject *subject);
+/* Settles the live mount if the answer depends on it, opens the store if need be, and resolves. Says on stderr what is wrong and
+ * returns the code of resolve_text. */
+int subject_resolve(struct subject *subject, const char *when, enum resolve_how how, struct resolved *resolved);
+void subject_release(struct subject *subject);
+
+#endif

@@ -1,0 +1,246 @@
+#include <inttypes.h>
+#include <xxhash.h>
+
+#include "store/storage_sqlite_verify.h"
+
+/* The transaction whose revisions are being scanned. */
+struct scan {
+    uint64_t seq, highest_seq;
+    uint64_t inodes, expected; /* inode revisions seen, and as many as the transaction says */
+};
+
+static int end_transaction(struct verify *verify, const struct scan *scan) {
+    if (scan->seq != 0 && scan->inodes != scan->expected)
+        verify_problem(verify, 0, "transaction %s changed %" PRIu64 " objects but has revisions of %" PRIu64,
+                       verify_tid(verify, scan->seq), scan->expected, scan->inodes);
+    return STORE_OK;
+}
+
+static int begin_transaction(struct verify *verify, struct scan *scan, const struct revision *revision) {
+    struct value value = value_integer(revision->seq);
+    struct transaction transaction;
+    uint64_t first_revision;
+    sqlite3_stmt *statement;
+    scan->seq = revision->seq;
+    scan->inodes = scan->expected = 0;
+    int rc = statement_get(verify->reader, STATEMENT_TRANSACTION_AT, &value, 1, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(verify->reader, statement);
+    if (rc == STORE_OK)
+        rc = transaction_row_decode(verify->reader, statement, &transaction, &first_revision);
+    statement_reset(statement);
+    if (rc == STORE_OK) {
+        scan->expected = transaction.object_count;
+        if (first_revision != revision->id)
+            verify_problem(verify, revision->oid, "transaction %s does not begin at its first revision",
+                           verify_tid(verify, revision->seq));
+        transaction_release(&transaction);
+    } else if (rc == STORE_ABSENT) {
+        verify_problem(verify, revision->oid, "revision %" PRIu64 " belongs to no transaction", revision->id);
+    }
+    if (rc == STORE_ABSENT || rc == STORE_CORRUPT) {
+        scan->seq = 0; /* nothing to compare its objects with */
+        rc = STORE_OK;
+    }
+    return rc;
+}
+
+/* Reads a body once, however many extents use it. */
+static int check_body(struct verify *verify, const struct revision *revision, const struct body_ref *ref) {
+    uint64_t words[] = {ref->file, ref->length, ref->position, ref->sum};
+    uint64_t hash = XXH3_64bits(words, sizeof words);
+    int rc = oid_set_add(&verify->bodies, hash != 0 ? hash : 1);
+    if (rc == STORE_EXISTS)
+        return STORE_OK;
+    if (rc != STORE_OK)
+        return rc;
+    if (ref->file != 0)
+        rc = body_files_read(verify->storage->bodies, ref, verify->body);
+    else
+        rc = sqlite_read_body_row(verify->reader, ref, verify->body);
+    if (rc == STORE_CORRUPT || rc == STORE_IO) {
+        if (ref->file != 0)
+            verify_problem(verify, revision->oid,
+                           "contents of transaction %s are damaged: body file %08" PRIu32 ", byte %" PRIu64 ", %" PRIu32
+                           " bytes",
+                           verify_tid(verify, revision->seq), ref->file, ref->position, ref->length);
+        else
+            verify_problem(verify, revision->oid, "contents of transaction %s are damaged: body %" PRIu64,
+                           verify_tid(verify, revision->seq), ref->position);
+        rc = STORE_OK;
+    }
+    return rc;
+}
+
+static int check_chunk(struct verify *verify, const struct revision *revision) {
+    struct chunk chunk;
+    int rc = chunk_decode(revision->data, revision->length, &chunk);
+    if (rc == STORE_CORRUPT) {
+        verify_problem(verify, revision->oid, "part %" PRIu64 " of transaction %s cannot be decoded", revision->part,
+                       verify_tid(verify, revision->seq));
+        return STORE_OK;
+    }
+    if (rc != STORE_OK)
+        return rc;
+    for (size_t i = 0; i < chunk.count && rc == STORE_OK; i++)
+        rc = check_body(verify, revision, &chunk.extents[i].body);
+    chunk_release(&chunk);
+    return rc;
+}
+
+static int check_xattrs(struct verify *verify, const struct revision *revision) {
+    struct xattr_set set;
+    int rc = xattr_set_decode(revision->data, revision->length, &set);
+    if (rc == STORE_OK)
+        xattr_set_release(&set);
+    else if (rc == STORE_CORRUPT) {
+        verify_problem(verify, revision->oid, "the extended attributes of transaction %s cannot be decoded",
+                       verify_tid(verify, revision->seq));
+        rc = STORE_OK;
+    }
+    return rc;
+}
+
+/* The names of an object as a transaction left it: as many as its link count, and all directories marked. */
+static int check_names(struct verify *verify, const struct revision *revision, const struct inode_record *record) {
+    bool directory = record && (record->mode & S_IFMT) == S_IFDIR;
+    bool damaged;
+    struct entry_list links;
+    int rc = verify_links(verify, revision->oid, revision->seq + 1, &links, &damaged);
+    if (rc != STORE_OK || damaged)
+        return rc;
+    if (!record && links.count > 0)
+        verify_problem(verify, revision->oid, "it ended in transaction %s but still has names",
+                       verify_tid(verify, revision->seq));
+    else if (record && !directory && links.count != record->nlink)
+        verify_problem(verify, revision->oid, "its link count in transaction %s is %" PRIu32 " and it has %zu names",
+                       verify_tid(verify, revision->seq), record->nlink, links.count);
+    else if (directory && revision->oid != ROOT_OID && record->nlink > 0 &&
+             (links.count != 1 || links.items[0].parent != record->parent))
+        verify_problem(verify, revision->oid, "the directory is not where its record of transaction %s says",
+                       verify_tid(verify, revision->seq));
+    for (size_t i = 0; i < links.count && rc == STORE_OK; i++)
+        if (!verify_is_marked(verify, links.items[i].parent, revision->seq, &rc) && rc == STORE_OK)
+            verify_problem(verify, links.items[i].parent, "the mark of a change below in transaction %s is missing",
+                           verify_tid(verify, revision->seq));
+    entry_list_release(&links);
+    return rc;
+}
+
+/* What the object was before: an object never returns from its end, and never changes its type. */
+static int check_predecessor(struct verify *verify, const struct revision *revision,
+                             const struct inode_record *record) {
+    enum load_outcome outcome;
+    struct revision previous = {0};
+    struct inode_record old;
+    int rc = sqlite_read_before(verify->reader, revision->oid, PART_INODE, revision->seq, &outcome, &previous);
+    if (rc == STORE_OK && outcome == LOAD_DELETED)
+        verify_problem(verify, revision->oid, "it changed in transaction %s, after its end",
+                       verify_tid(verify, revision->seq));
+    if (rc == STORE_OK && outcome == LOAD_DATA && record) {
+        rc = inode_record_decode(previous.data, previous.length, &old);
+        if (rc == STORE_OK) {
+            if ((old.mode & S_IFMT) != (record->mode & S_IFMT))
+                verify_problem(verify, revision->oid, "it changed its type in transaction %s",
+                               verify_tid(verify, revision->seq));
+            inode_record_release(&old);
+        }
+    }
+    revision_release(&previous);
+    return rc == STORE_CORRUPT ? STORE_OK : rc; /* the previous one was reported itself */
+}
+
+static int check_inode(struct verify *verify, const struct revision *revision) {
+    struct inode_record record;
+    bool ended = revision->data == NULL;
+    int rc = ended ? STORE_OK : inode_record_decode(revision->data, revision->length, &record);
+    if (rc == STORE_CORRUPT) {
+        verify_problem(verify, revision->oid, "its record of transaction %s cannot be decoded",
+                       verify_tid(verify, revision->seq));
+        return STORE_OK;
+    }
+    if (rc != STORE_OK)
+        return rc;
+    rc = check_predecessor(verify, revision, ended ? NULL : &record);
+    if (rc == STORE_OK)
+        rc = check_names(verify, revision, ended ? NULL : &record);
+    if (!ended) {
+        if (rc == STORE_OK && (record.mode & S_IFMT) == S_IFDIR) {
+            rc = oid_set_add(&verify->directories, revision->oid);
+            rc = rc == STORE_EXISTS ? STORE_OK : rc;
+            if (rc == STORE_OK && !verify_is_marked(verify, revision->oid, revision->seq, &rc) && rc == STORE_OK)
+                verify_problem(verify, revision->oid, "the mark of its change in transaction %s is missing",
+                               verify_tid(verify, revision->seq));
+        }
+        inode_record_release(&record);
+    }
+    return rc;
+}
+
+/* A part changes together with the object's inode. */
+static int check_inode_beside(struct verify *verify, const struct revision *revision) {
+    struct value values[] = {value_integer(revision->oid), value_integer(PART_INODE), value_integer(revision->seq + 1)};
+    uint64_t seq = 0;
+    int rc = statement_integer(verify->reader, STATEMENT_REVISION_SEQ_BEFORE, values, 3, &seq);
+    if (rc == STORE_CORRUPT || rc == STORE_ABSENT)
+        rc = STORE_OK;
+    if (rc == STORE_OK && seq != revision->seq)
+        verify_problem(verify, revision->oid, "part %" PRIu64 " changed in transaction %s and its record did not",
+                       revision->part, verify_tid(verify, revision->seq));
+    return rc;
+}
+
+static int check_revision(struct verify *verify, struct scan *scan, const struct revision *revision) {
+    int rc = STORE_OK;
+    if (revision->seq != scan->seq) {
+        rc = end_transaction(verify, scan);
+        if (rc == STORE_OK)
+            rc = begin_transaction(verify, scan, revision);
+    }
+    if (rc != STORE_OK)
+        return rc;
+    if (revision->oid == 0 || revision->oid >= verify->state.next_oid || revision->id >= verify->state.next_revision)
+        verify_problem(verify, revision->oid, "revision %" PRIu64 " has an id that was not given out", revision->id);
+    if (revision->part == PART_INODE) {
+        scan->inodes++;
+        return check_inode(verify, revision);
+    }
+    rc = check_inode_beside(verify, revision);
+    if (rc != STORE_OK || !revision->data)
+        return rc;
+    if (revision->part >= PART_CHUNK)
+        return check_chunk(verify, revision);
+    if (revision->part == PART_XATTRS)
+        return check_xattrs(verify, revision);
+    verify_problem(verify, revision->oid, "it has a part %" PRIu64 ", which this format does not know", revision->part);
+    return STORE_OK;
+}
+
+int verify_revisions(struct verify *verify) {
+    struct scan scan = {0};
+    sqlite3_stmt *statement;
+    int rc = statement_get(verify->reader, STATEMENT_ALL_REVISIONS, NULL, 0, &statement);
+    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+        struct revision revision = {0};
+        verify_step(verify);
+        rc = revision_row_decode(verify->reader, statement, &revision);
+        if (rc == STORE_CORRUPT) {
+            verify_problem(verify, column_integer(statement, 1),
+                           "revision %" PRIu64 " (part %" PRIu64 ") is damaged: wrong checksum",
+                           column_integer(statement, 0), column_integer(statement, 2));
+            scan.expected -= scan.expected > 0 && column_integer(statement, 2) == PART_INODE; /* counted, if not read */
+            rc = STORE_OK;
+            continue;
+        }
+        if (rc == STORE_OK && revision.seq < scan.highest_seq)
+            verify_problem(verify, revision.oid, "revision %" PRIu64 " is older than the one before it", revision.id);
+        if (rc == STORE_OK)
+            rc = check_revision(verify, &scan, &revision);
+        scan.highest_seq = revision.seq;
+        revision_release(&revision);
+    }
+    statement_reset(statement);
+    if (rc == STORE_ABSENT)
+        (void)end_transaction(verify, &scan);
+    return verify_scan_end(verify, rc, "revision");
+}

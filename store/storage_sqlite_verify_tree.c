@@ -1,0 +1,267 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/storage_sqlite_verify.h"
+
+/* The object that an entry leads to, or its directory, must be alive at its birth and just before its death. */
+static int check_alive(struct verify *verify, const struct entry *entry, uint64_t oid, uint32_t type) {
+    uint64_t instants[] = {entry->born + 1, entry->died != UINT64_MAX ? entry->died : verify->last_seq + 1};
+    int rc = STORE_OK;
+    for (size_t i = 0; i < 2 && rc == STORE_OK; i++) {
+        struct inode_record record;
+        rc = verify_inode(verify, oid, instants[i], &record);
+        if (rc == STORE_ABSENT) {
+            verify_problem(verify, entry->oid, "the entry %.*s of transaction %s leads %s that is not there",
+                           (int)entry->name_length, entry->name, verify_tid(verify, entry->born),
+                           oid == entry->oid ? "to an object" : "from a directory");
+            return STORE_OK;
+        }
+        if (rc == STORE_OK) {
+            uint32_t found = record.mode & S_IFMT;
+            inode_record_release(&record);
+            if (found != type) {
+                verify_problem(verify, entry->oid, "the entry %.*s of transaction %s has the wrong type",
+                               (int)entry->name_length, entry->name, verify_tid(verify, entry->born));
+                return STORE_OK;
+            }
+        }
+    }
+    return rc;
+}
+
+static int check_entry(struct verify *verify, const struct entry *entry) {
+    if (entry->born == 0 || entry->born > verify->last_seq ||
+        (entry->died != UINT64_MAX && entry->died > verify->last_seq)) {
+        verify_problem(verify, entry->oid, "the entry %.*s is of a transaction that does not exist",
+                       (int)entry->name_length, entry->name);
+        return STORE_OK;
+    }
+    if (entry->index < ENTRY_INDEX_FIRST || entry->name_length == 0 || memchr(entry->name, '/', entry->name_length) ||
+        memchr(entry->name, '\0', entry->name_length))
+        verify_problem(verify, entry->oid, "an entry of directory %" PRIu64 " has a bad name or index", entry->parent);
+    int rc = check_alive(verify, entry, entry->oid, entry->type);
+    if (rc == STORE_OK)
+        rc = check_alive(verify, entry, entry->parent, S_IFDIR);
+    return rc;
+}
+
+/* A row that decodes wrongly is a problem; the scan goes on. */
+static int decode_entry(struct verify *verify, sqlite3_stmt *statement, struct entry_row *row) {
+    int rc = entry_row_decode(verify->reader, statement, row);
+    if (rc == STORE_CORRUPT)
+        verify_problem(verify, column_integer(statement, 0),
+                       "an entry of the directory is damaged: wrong checksum (index %" PRIu64 ")",
+                       column_integer(statement, 1));
+    return rc;
+}
+
+/* The same name, ended: it must have ended before this one was born. */
+static int check_past_of_name(struct verify *verify, const struct entry *entry) {
+    struct value values[] = {value_integer(entry->parent), value_blob(entry->name, entry->name_length)};
+    uint64_t died = 0;
+    int rc = statement_integer(verify->reader, STATEMENT_PAST_ENTRY_NEWEST_DEATH, values, 2, &died);
+    if (rc == STORE_ABSENT || rc == STORE_CORRUPT)
+        return STORE_OK;
+    if (rc == STORE_OK && died > entry->born)
+        verify_problem(verify, entry->oid, "the name %.*s has led to two objects at once", (int)entry->name_length,
+                       entry->name);
+    return rc;
+}
+
+int verify_entries(struct verify *verify) {
+    struct entry_row row;
+    sqlite3_stmt *statement;
+    int rc = statement_get(verify->reader, STATEMENT_ALL_ENTRIES, NULL, 0, &statement);
+    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+        verify_step(verify);
+        rc = decode_entry(verify, statement, &row);
+        if (rc == STORE_OK)
+            rc = check_entry(verify, &row.entry);
+        if (rc == STORE_OK)
+            rc = check_past_of_name(verify, &row.entry);
+        if (rc == STORE_CORRUPT)
+            rc = STORE_OK;
+    }
+    statement_reset(statement);
+    return verify_scan_end(verify, rc, "entry");
+}
+
+int verify_past_entries(struct verify *verify) {
+    struct entry_row row;
+    struct entry previous = {0};
+    char name[NAME_BYTES_MAX];
+    sqlite3_stmt *statement;
+    int rc = statement_get(verify->reader, STATEMENT_ALL_PAST_ENTRIES, NULL, 0, &statement);
+    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+        verify_step(verify);
+        rc = decode_entry(verify, statement, &row);
+        if (rc == STORE_CORRUPT) {
+            rc = STORE_OK;
+            continue;
+        }
+        if (rc == STORE_OK)
+            rc = check_entry(verify, &row.entry);
+        if (rc != STORE_OK)
+            break;
+        const struct entry *entry = &row.entry;
+        if (previous.parent == entry->parent && previous.name_length == entry->name_length &&
+            memcmp(name, entry->name, entry->name_length) == 0 && previous.died > entry->born)
+            verify_problem(verify, entry->oid, "the name %.*s has led to two objects at once", (int)entry->name_length,
+                           entry->name);
+        previous = *entry;
+        memcpy(name, entry->name, entry->name_length);
+    }
+    statement_reset(statement);
+    return verify_scan_end(verify, rc, "past_entry");
+}
+
+/* A directory's entries added up over time, to compare with its records. */
+struct tally {
+    int64_t entries, subdirectories;
+    uint64_t highest_index;
+    uint64_t next_seq; /* of the events that come next; UINT64_MAX: none */
+    int64_t next_entries, next_subdirectories;
+    uint64_t next_index;
+};
+
+static int next_events(struct verify *verify, sqlite3_stmt *events, struct tally *tally) {
+    int rc = statement_step(verify->reader, events);
+    tally->next_seq = UINT64_MAX;
+    if (rc == STORE_OK) {
+        tally->next_seq = column_integer(events, 0);
+        tally->next_entries = sqlite3_column_int64(events, 1);
+        tally->next_subdirectories = sqlite3_column_int64(events, 2);
+        tally->next_index = column_integer(events, 3);
+    }
+    return rc == STORE_ABSENT ? STORE_OK : rc;
+}
+
+/* Takes over the events up to and with transaction seq. *others: some were of earlier ones, in which the directory
+ * has no revision. */
+static int take_events(struct verify *verify, sqlite3_stmt *events, uint64_t seq, struct tally *tally, bool *others) {
+    int rc = STORE_OK;
+    *others = false;
+    while (rc == STORE_OK && tally->next_seq <= seq) {
+        *others = *others || tally->next_seq < seq;
+        tally->entries += tally->next_entries;
+        tally->subdirectories += tally->next_subdirectories;
+        if (tally->next_index > tally->highest_index)
+            tally->highest_index = tally->next_index;
+        rc = next_events(verify, events, tally);
+    }
+    return rc;
+}
+
+/* True if the record is right for the entries; else the problem was told. */
+static bool check_tally(struct verify *verify, const struct revision *revision, const struct inode_record *record,
+                        const struct tally *tally) {
+    uint64_t entries = (uint64_t)tally->entries, links = 2 + (uint64_t)tally->subdirectories;
+    if (!record) {
+        if (entries == 0)
+            return true;
+        verify_problem(verify, revision->oid, "the directory ended in transaction %s with %" PRIu64 " entries",
+                       verify_tid(verify, revision->seq), entries);
+    } else if (record->size != entries) {
+        verify_problem(verify, revision->oid,
+                       "the directory has %" PRIu64 " entries in transaction %s and its record says %" PRIu64, entries,
+                       verify_tid(verify, revision->seq), record->size);
+    } else if (record->nlink != links && !(record->nlink == 0 && entries == 0)) {
+        verify_problem(verify, revision->oid,
+                       "the link count of the directory in transaction %s is %" PRIu32 " and should be %" PRIu64,
+                       verify_tid(verify, revision->seq), record->nlink, links);
+    } else if (record->next_index <= tally->highest_index) {
+        verify_problem(verify, revision->oid, "the directory's record of transaction %s would give out an index again",
+                       verify_tid(verify, revision->seq));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* One directory at every instant. One problem is told, for the later ones follow from it. */
+static int check_directory(struct verify *verify, uint64_t directory, sqlite3_stmt *events, sqlite3_stmt *revisions) {
+    struct tally tally = {0};
+    bool right = true, others = false;
+    uint64_t seq = 0;
+    int rc = next_events(verify, events, &tally);
+    while (rc == STORE_OK && right && (rc = statement_step(verify->reader, revisions)) == STORE_OK) {
+        struct revision revision = {0};
+        struct inode_record record;
+        rc = revision_row_decode(verify->reader, revisions, &revision);
+        if (rc != STORE_OK)
+            break;
+        seq = revision.seq;
+        rc = take_events(verify, events, seq, &tally, &others);
+        if (rc == STORE_OK && others) {
+            verify_problem(verify, directory, "entries changed before transaction %s and its record did not",
+                           verify_tid(verify, seq));
+            right = false;
+        } else if (rc == STORE_OK && revision.data) {
+            rc = inode_record_decode(revision.data, revision.length, &record);
+            if (rc == STORE_OK) {
+                right = check_tally(verify, &revision, &record, &tally);
+                inode_record_release(&record);
+            }
+        } else if (rc == STORE_OK) {
+            right = check_tally(verify, &revision, NULL, &tally);
+        }
+        revision_release(&revision);
+    }
+    if (rc == STORE_ABSENT && tally.next_seq != UINT64_MAX)
+        verify_problem(verify, directory, "entries changed after transaction %s and its record did not",
+                       verify_tid(verify, seq));
+    return rc == STORE_ABSENT || rc == STORE_CORRUPT ? STORE_OK : rc; /* damaged rows were told before */
+}
+
+int verify_directories(struct verify *verify) {
+    int rc = STORE_OK;
+    for (size_t i = 0; i < verify->directories.capacity && rc == STORE_OK; i++) {
+        uint64_t directory = verify->directories.slots[i];
+        struct value value = value_integer(directory);
+        sqlite3_stmt *events = NULL, *revisions = NULL;
+        if (directory == 0)
+            continue;
+        rc = statement_get(verify->reader, STATEMENT_DIRECTORY_EVENTS, &value, 1, &events);
+        if (rc == STORE_OK)
+            rc = statement_get(verify->reader, STATEMENT_INODE_REVISIONS, &value, 1, &revisions);
+        if (rc == STORE_OK)
+            rc = check_directory(verify, directory, events, revisions);
+        statement_reset(events);
+        statement_reset(revisions);
+    }
+    return rc;
+}
+
+/* A directory that is marked has its parent marked too. */
+static int check_parent_mark(struct verify *verify, uint64_t directory, uint64_t seq) {
+    struct entry_list links;
+    bool damaged;
+    int rc = verify_links(verify, directory, seq + 1, &links, &damaged);
+    if (rc != STORE_OK)
+        return rc;
+    for (size_t i = 0; i < links.count && rc == STORE_OK; i++)
+        if (!verify_is_marked(verify, links.items[i].parent, seq, &rc) && rc == STORE_OK)
+            verify_problem(verify, links.items[i].parent, "the mark of a change below in transaction %s is missing",
+                           verify_tid(verify, seq));
+    entry_list_release(&links);
+    return rc;
+}
+
+int verify_subtrees(struct verify *verify) {
+    uint64_t newest = 0;
+    sqlite3_stmt *statement;
+    int rc = statement_get(verify->reader, STATEMENT_ALL_SUBTREES, NULL, 0, &statement);
+    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+        uint64_t id = column_integer(statement, 0), directory = column_integer(statement, 1),
+                 seq = column_integer(statement, 2);
+        verify_step(verify);
+        if (id >= verify->state.next_subtree || directory == 0 || seq < newest || seq > verify->last_seq)
+            verify_problem(verify, directory, "mark %" PRIu64 " of a change below is out of order", id);
+        else
+            rc = check_parent_mark(verify, directory, seq);
+        newest = seq > newest ? seq : newest;
+    }
+    statement_reset(statement);
+    return verify_scan_end(verify, rc, "subtree");
+}
