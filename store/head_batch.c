@@ -23,15 +23,15 @@ static void *grow(void *items, size_t *capacity, size_t needed, size_t size) {
     return grown;
 }
 
-static int add_revision(struct batch *batch, const struct object *object, uint64_t part, const uint8_t *data,
+static int add_revision(struct batch *batch, uint64_t oid, bool directory, uint64_t part, const uint8_t *data,
                         size_t length) {
     void *grown =
         grow(batch->revisions, &batch->revision_capacity, batch->revision_count + 1, sizeof *batch->revisions);
     if (!grown)
         return -ENOMEM;
     batch->revisions = grown;
-    batch->revisions[batch->revision_count++] = (struct new_revision){
-        .oid = object->oid, .part = part, .directory = object_is_directory(object), .data = data, .length = length};
+    batch->revisions[batch->revision_count++] =
+        (struct new_revision){.oid = oid, .part = part, .directory = directory, .data = data, .length = length};
     return 0;
 }
 
@@ -56,12 +56,13 @@ static int add_snapshot(struct batch *batch, struct object *object, const struct
 }
 
 static int add_object(struct batch *batch, struct object *object) {
+    bool directory = object_is_directory(object);
     uint8_t *data = NULL;
     size_t length = 0;
     if (object->gone)
-        return add_revision(batch, object, PART_INODE, NULL, 0);
+        return add_revision(batch, object->oid, directory, PART_INODE, NULL, 0);
     int rc = inode_record_encode(&object->record, &data, &length);
-    rc = rc < 0 ? -ENOMEM : add_revision(batch, object, PART_INODE, data, length);
+    rc = rc < 0 ? -ENOMEM : add_revision(batch, object->oid, directory, PART_INODE, data, length);
     if (rc < 0) {
         free(data);
         return rc;
@@ -70,13 +71,13 @@ static int add_object(struct batch *batch, struct object *object) {
         data = NULL;
         length = 0;
         rc = object->xattrs->count ? xattr_set_encode(object->xattrs, &data, &length) : 0;
-        rc = rc < 0 ? -ENOMEM : add_revision(batch, object, PART_XATTRS, data, length);
+        rc = rc < 0 ? -ENOMEM : add_revision(batch, object->oid, directory, PART_XATTRS, data, length);
         if (rc < 0) {
             free(data);
             return rc;
         }
     }
-    if (object_is_directory(object) || !object->file)
+    if (directory || !object->file)
         return 0;
     for (size_t i = 0; i < object->file->count && rc == 0; i++)
         if (object->file->chunks[i]->dirty)
@@ -252,7 +253,8 @@ static int add_chunk(struct batch *batch, const struct snapshot *snapshot) {
         rc = chunk_encode(&chunk, &data, &length);
         free(chunk.extents);
     }
-    if (rc == STORE_OK && add_revision(batch, snapshot->object, PART_CHUNK + snapshot->number, data, length) < 0)
+    if (rc == STORE_OK &&
+        add_revision(batch, snapshot->object->oid, false, PART_CHUNK + snapshot->number, data, length) < 0)
         rc = STORE_NO_MEMORY;
     if (rc < 0)
         free(data);
