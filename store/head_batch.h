@@ -1,6 +1,6 @@
 /* A sealed transaction on its way to the storage. Used by head_seal.c and head_batch.c only.
  *
- * Who may touch it: made and finished under the head's write lock, written by the commit thread alone in between.
+ * Who may touch it: made and finished under the head's write lock, written by the one who commits in between.
  */
 #ifndef TIDFS_STORE_HEAD_BATCH_H
 #define TIDFS_STORE_HEAD_BATCH_H

@@ -5,8 +5,8 @@
  *                             never while committing or reading and writing bodies of files.
  *   head->seal_lock (mutex)   the fields marked "seal_lock".
  *
- * An object's changes are in at most two places: the working transaction (dirty) and the batch that the commit thread
- * is writing (flying). An object, chunk or name that is either must stay in memory, for the storage does not have it yet.
+ * An object's changes are in at most two places: the working transaction (dirty) and the batch that is
+ * being written (flying). An object, chunk or name that is either must stay in memory, for the storage does not have it yet.
  */
 #ifndef TIDFS_STORE_HEAD_PRIVATE_H
 #define TIDFS_STORE_HEAD_PRIVATE_H
@@ -28,7 +28,7 @@ struct memory {
     uint32_t refs;
     uint32_t length, capacity;
     bool frozen; /* in a batch, or shared: never written again */
-    bool placed; /* commit thread: `body` is set; durable once the batch is */
+    bool placed; /* by the one who commits: `body` is set; durable once the batch is */
     struct body_ref body;
     uint8_t *data;
 };
@@ -145,6 +145,7 @@ struct head {
     pthread_mutex_t seal_lock;
     pthread_cond_t wake, done; /* to the commit thread; to those who wait for it */
     /* seal_lock: */
+    bool committing;      /* somebody is */
     uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: nothing pending */
     uint64_t requested;   /* seal working transactions up to this number */
     uint64_t taken;       /* sealed up to this number */

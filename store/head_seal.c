@@ -1,7 +1,9 @@
-/* Sealing: when the working transaction becomes a batch, and the thread that commits it.
+/* Sealing: when the working transaction becomes a batch, and who commits it.
  *
- * Working transactions are numbered 1, 2, 3… The thread takes them in order, one at a time. Those who wait for number n are done when
- * `durable` reaches n, or when the attempt that included it was refused.
+ * Working transactions are numbered 1, 2, 3… and committed in order, one at a time: by whoever waits for one and finds nobody committing (an
+ * fsync then costs no switch to another thread), or by the commit thread, when the interval has passed or the limit is. Those who
+ * wait for number n are done when `durable` reaches n, or when the attempt that included it was refused; all that gathers
+ * while one commit runs is in the next.
  */
 #include <assert.h>
 #include <errno.h>
@@ -74,90 +76,7 @@ void head_throttle(struct head *head) {
     pthread_mutex_unlock(&head->seal_lock);
 }
 
-/* ---- those who wait ---- */
-
-/* Leaves a user and message for the working transaction, waiting while somebody else's are there. Returns with the read lock and
- * the seal lock held, or an error with neither. */
-static int leave_message(struct head *head, const char *user, const char *message) {
-    char *own_user = user ? strdup(user) : NULL, *own_message = message ? strdup(message) : NULL;
-    if ((user && !own_user) || (message && !own_message)) {
-        free(own_user);
-        free(own_message);
-        return -ENOMEM;
-    }
-    for (;;) {
-        pthread_rwlock_rdlock(&head->lock);
-        pthread_mutex_lock(&head->seal_lock);
-        if (!head->message_number)
-            break;
-        uint64_t number = head->message_number;
-        pthread_rwlock_unlock(&head->lock);
-        while (head->message_number == number)
-            pthread_cond_wait(&head->done, &head->seal_lock);
-        pthread_mutex_unlock(&head->seal_lock);
-    }
-    head->user = own_user;
-    head->message = own_message;
-    head->message_number = head->number;
-    return 0;
-}
-
-int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid) {
-    if ((user && strlen(user) > 255) || (message && strlen(message) > MESSAGE_MAX))
-        return -E2BIG;
-    if (user || message) {
-        int rc = leave_message(head, user, message);
-        if (rc < 0)
-            return rc;
-    } else {
-        pthread_rwlock_rdlock(&head->lock);
-        pthread_mutex_lock(&head->seal_lock);
-    }
-    bool nothing = working_empty(head) && !user && !message;
-    bool flying = head->taken > head->durable && head->taken > head->refused;
-    uint64_t target = nothing ? head->number - 1 : head->number, last_tid = head->last_tid;
-    pthread_rwlock_unlock(&head->lock);
-    if (nothing && !flying) {
-        pthread_mutex_unlock(&head->seal_lock);
-        if (tid)
-            *tid = last_tid;
-        return 0;
-    }
-
-    if (head->requested < target) {
-        head->requested = target;
-        pthread_cond_signal(&head->wake);
-    }
-    while (head->durable < target && head->refused < target)
-        pthread_cond_wait(&head->done, &head->seal_lock);
-    int rc = head->durable >= target ? 0 : head->refused_code;
-    /* Later ones may have been committed by now: the caller wants its own. */
-    if (rc == 0 && tid)
-        *tid = target + TIDS_KEPT > head->durable && head->tids[target % TIDS_KEPT] ? head->tids[target % TIDS_KEPT]
-                                                                                    : last_tid;
-    pthread_mutex_unlock(&head->seal_lock);
-    return rc;
-}
-
-/* ---- the thread ---- */
-
-/* Waits for something to do; false: to stop. Seal lock. */
-static bool wait_for_work(struct head *head) {
-    for (;;) {
-        if (head->requested > head->taken)
-            return true;
-        if (head->stop)
-            return false;
-        if (head->deadline_ns == UINT64_MAX) {
-            pthread_cond_wait(&head->wake, &head->seal_lock);
-            continue;
-        }
-        if (head_monotonic() >= head->deadline_ns)
-            return true;
-        struct timespec until = {(time_t)(head->deadline_ns / 1000000000U), (long)(head->deadline_ns % 1000000000U)};
-        pthread_cond_timedwait(&head->wake, &head->seal_lock, &until);
-    }
-}
+/* ---- committing ---- */
 
 /* Seals. *number is what was taken or would have been. */
 static int take(struct head *head, struct batch **batch, uint64_t *number) {
@@ -242,14 +161,107 @@ static void commit_once(struct head *head) {
     pthread_mutex_unlock(&head->seal_lock);
 }
 
+/* Commits, as the only one who does. Seal lock, which is let go meanwhile. */
+static void commit_lead(struct head *head) {
+    head->committing = true;
+    pthread_mutex_unlock(&head->seal_lock);
+    commit_once(head);
+    pthread_mutex_lock(&head->seal_lock);
+    head->committing = false;
+    pthread_cond_broadcast(&head->done);
+    pthread_cond_signal(&head->wake);
+}
+
+/* ---- those who wait ---- */
+
+/* Leaves a user and message for the working transaction, waiting while somebody else's are there. Returns with the read lock and
+ * the seal lock held, or an error with neither. */
+static int leave_message(struct head *head, const char *user, const char *message) {
+    char *own_user = user ? strdup(user) : NULL, *own_message = message ? strdup(message) : NULL;
+    if ((user && !own_user) || (message && !own_message)) {
+        free(own_user);
+        free(own_message);
+        return -ENOMEM;
+    }
+    for (;;) {
+        pthread_rwlock_rdlock(&head->lock);
+        pthread_mutex_lock(&head->seal_lock);
+        if (!head->message_number)
+            break;
+        uint64_t number = head->message_number;
+        pthread_rwlock_unlock(&head->lock);
+        while (head->message_number == number)
+            pthread_cond_wait(&head->done, &head->seal_lock);
+        pthread_mutex_unlock(&head->seal_lock);
+    }
+    head->user = own_user;
+    head->message = own_message;
+    head->message_number = head->number;
+    return 0;
+}
+
+int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid) {
+    if ((user && strlen(user) > 255) || (message && strlen(message) > MESSAGE_MAX))
+        return -E2BIG;
+    if (user || message) {
+        int rc = leave_message(head, user, message);
+        if (rc < 0)
+            return rc;
+    } else {
+        pthread_rwlock_rdlock(&head->lock);
+        pthread_mutex_lock(&head->seal_lock);
+    }
+    bool nothing = working_empty(head) && !user && !message;
+    bool flying = head->taken > head->durable && head->taken > head->refused;
+    uint64_t target = nothing ? head->number - 1 : head->number, last_tid = head->last_tid;
+    pthread_rwlock_unlock(&head->lock);
+    if (nothing && !flying) {
+        pthread_mutex_unlock(&head->seal_lock);
+        if (tid)
+            *tid = last_tid;
+        return 0;
+    }
+
+    while (head->durable < target && head->refused < target) {
+        if (head->committing)
+            pthread_cond_wait(&head->done, &head->seal_lock);
+        else
+            commit_lead(head);
+    }
+    int rc = head->durable >= target ? 0 : head->refused_code;
+    /* Later ones may have been committed by now: the caller wants its own. */
+    if (rc == 0 && tid)
+        *tid = target + TIDS_KEPT > head->durable && head->tids[target % TIDS_KEPT] ? head->tids[target % TIDS_KEPT]
+                                                                                    : last_tid;
+    pthread_mutex_unlock(&head->seal_lock);
+    return rc;
+}
+
+/* ---- the thread ---- */
+
+/* Waits for something to do; false: to stop. Seal lock. */
+static bool wait_for_work(struct head *head) {
+    for (;;) {
+        if (head->stop)
+            return false;
+        if (head->requested > head->taken && !head->committing)
+            return true;
+        if (head->deadline_ns == UINT64_MAX || head->committing) {
+            pthread_cond_wait(&head->wake, &head->seal_lock);
+            continue;
+        }
+        if (head_monotonic() >= head->deadline_ns)
+            return true;
+        struct timespec until = {(time_t)(head->deadline_ns / 1000000000U), (long)(head->deadline_ns % 1000000000U)};
+        pthread_cond_timedwait(&head->wake, &head->seal_lock, &until);
+    }
+}
+
 void *head_commit_thread(void *context) {
     struct head *head = context;
     pthread_mutex_lock(&head->seal_lock);
-    while (wait_for_work(head)) {
-        pthread_mutex_unlock(&head->seal_lock);
-        commit_once(head);
-        pthread_mutex_lock(&head->seal_lock);
-    }
+    while (wait_for_work(head))
+        commit_lead(head);
     pthread_mutex_unlock(&head->seal_lock);
     return NULL;
 }
