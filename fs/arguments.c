@@ -24,7 +24,9 @@ void arguments_init(struct arguments *arguments, int argc, char **argv, const ch
         .operands = argv + 1,
     };
     opterr = 0;
-    optind = 1;
+    /* Forgets what another call may have left in the middle of a word. */
+    optind = 0;
+    (void)getopt(1, argv, "+");
 }
 
 /* Takes operands from argv until an option comes. They move to the front, over options that were read. */

@@ -1,9 +1,7 @@
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fs/arguments.h"
 #include "fs/command.h"
@@ -45,15 +43,6 @@ static char *read_message(const char *file) {
     return text;
 }
 
-/* Who runs this, for a transaction that has a message. */
-static void get_user(char name[USER_MAX + 1]) {
-    const struct passwd *entry = getpwuid(geteuid());
-    if (entry)
-        (void)snprintf(name, USER_MAX + 1, "%s", entry->pw_name);
-    else
-        (void)snprintf(name, USER_MAX + 1, "%u", (unsigned)geteuid());
-}
-
 static int commit(const char *directory, const char *user, const char *message) {
     struct location location;
     struct error err = {0};
@@ -84,7 +73,6 @@ int cmd_commit(int argc, char **argv) {
     };
     struct arguments arguments;
     const char *message = NULL, *file = NULL, *user = NULL;
-    char own_name[USER_MAX + 1];
     int option;
     arguments_init(&arguments, argc, argv, "m:F:", options);
     while ((option = arguments_next(&arguments)) != ARGUMENTS_END) {
@@ -121,10 +109,6 @@ int cmd_commit(int argc, char **argv) {
         output_error("commit: the message is too long: at most %d bytes; put the rest into a file and commit that",
                      CONTROL_MESSAGE_MAX);
     } else {
-        if (message && *message && !user) {
-            get_user(own_name);
-            user = own_name;
-        }
         status = commit(arguments.operand_count ? arguments.operands[0] : ".", user, message);
     }
     free(text);

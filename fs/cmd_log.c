@@ -13,6 +13,8 @@
 #include "history/log.h"
 #include "store/tid.h"
 
+#define USER_WIDTH 8 /* columns; longer names push the rest aside */
+
 struct request {
     const char *range; /* NULL: all */
     const char *path;  /* NULL: all */
@@ -38,14 +40,14 @@ static void print_line(const struct transaction *transaction, bool utc) {
     tid_format(transaction->tid, tid);
     output_time(tid_to_time(transaction->tid), utc, time);
     printf("%s  %s  ", tid, time);
-    if (*transaction->user)
-        output_text(stdout, transaction->user, strlen(transaction->user));
-    else
-        (void)fputc('-', stdout);
-    printf("  %" PRIu64 " object%s", transaction->object_count, transaction->object_count == 1 ? "" : "s");
+    const char *user = *transaction->user ? transaction->user : "-";
+    output_text(stdout, user, strlen(user));
+    if (strlen(user) < USER_WIDTH)
+        printf("%*s", (int)(USER_WIDTH - strlen(user)), "");
+    printf(" %4" PRIu64 " object%s", transaction->object_count, transaction->object_count == 1 ? "" : "s");
     size_t first_line = strcspn(transaction->message, "\n");
     if (first_line > 0) {
-        (void)fputs("  ", stdout);
+        printf("%s  ", transaction->object_count == 1 ? " " : "");
         output_text(stdout, transaction->message, first_line);
     }
     (void)fputc('\n', stdout);

@@ -17,16 +17,18 @@
 #define UMOUNT_DENIED 1
 #define UMOUNT_FAILED 32
 
-/* Has the kernel write back what programs wrote, and say so if that fails: unmounting itself would not. */
+/* Has the kernel write back what programs wrote, and says so if that fails: unmounting itself would not. That history refused something
+ * loses nothing. */
 static int flush(const char *point, struct error *err) {
     int directory = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) {
         return STORE_OK; /* not ours to look into; unmounting tells more */
     }
     int rc = STORE_OK;
-    if (syncfs(directory) != 0) {
-        rc = error_set(err, STORE_IO, "%s: some of what was written could not be written back: %s", point,
-                       strerror(errno));
+    if (syncfs(directory) != 0 && errno != EROFS) {
+        rc = error_set(err, STORE_IO,
+                       "%s: some of what was written could not be written back: %s; the next try unmounts all the same",
+                       point, strerror(errno));
     }
     (void)close(directory);
     return rc;
@@ -65,9 +67,9 @@ static int unmount(const char *directory, bool lazy) {
     int rc = mount_resolve(directory, &point, &dead, &err);
     if (rc == STORE_OK) {
         rc = mount_find(point, &mounted, &err);
-    }
-    if (rc == STORE_ABSENT || (rc == STORE_OK && strcmp(mounted.type, MOUNT_TYPE) != 0)) {
-        rc = error_set(&err, STORE_NOT_A_STORE, "%s is not a mount of tidfs", point != NULL ? point : directory);
+        if (rc == STORE_ABSENT || (rc == STORE_OK && strcmp(mounted.type, MOUNT_TYPE) != 0)) {
+            rc = error_set(&err, STORE_NOT_A_STORE, "%s is not a mount of tidfs", point);
+        }
     }
     if (rc == STORE_OK && !dead) {
         rc = flush(point, &err);
@@ -81,7 +83,7 @@ static int unmount(const char *directory, bool lazy) {
     }
     if (rc == STORE_LOCKED) {
         output_error("umount: %s: `fuser -vm %s` tells by whom; -l unmounts it once they are done", err.text, point);
-    } else if (rc < 0) {
+    } else if (rc != STORE_OK) {
         output_error("umount: %s", err.text);
     }
     mounted_release(&mounted);

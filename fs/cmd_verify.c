@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,8 +37,22 @@ static void on_progress(void *context, uint64_t done, uint64_t total) {
     progress_update(&report->progress, done, total);
 }
 
-static int verify(struct subject *subject, bool as_json) {
-    struct json json;
+/* The log's newest line, for a check that cannot be finished. The lines about damage would only repeat what on_problem gets. */
+struct last_line {
+    pthread_mutex_t lock;
+    char text[1024]; /* protected by lock */
+};
+
+static void keep_line(void *context, enum log_level level, const char *line) {
+    struct last_line *last = context;
+    (void)level;
+    pthread_mutex_lock(&last->lock);
+    (void)snprintf(last->text, sizeof last->text, "%s", line);
+    pthread_mutex_unlock(&last->lock);
+}
+
+static int verify(struct subject *subject, const struct last_line *last, bool as_json) {
+    struct json json = {0};
     struct report report = {.json = as_json ? &json : NULL};
     const struct verify_options options = {.problem = on_problem, .progress = on_progress, .context = &report};
     uint64_t problems = 0;
@@ -61,7 +76,8 @@ static int verify(struct subject *subject, bool as_json) {
         printf("%s: %" PRIu64 " problem%s\n", subject->location.store, problems, problems == 1 ? "" : "s");
     }
     if (rc)
-        output_error("%s: the check could not be finished: %s", subject->location.store, store_error_text(rc));
+        output_error("%s: the check could not be finished: %s", subject->location.store,
+                     *last->text ? last->text : store_error_text(rc));
     if (output_finish() != EXIT_DONE || (rc && rc != STORE_CORRUPT))
         return EXIT_VERIFY_OPERATIONAL;
     return rc == 0 && problems == 0 ? EXIT_VERIFY_CLEAN : EXIT_VERIFY_ERRORS;
@@ -82,13 +98,13 @@ int cmd_verify(int argc, char **argv) {
         return command_usage_error(argv[0], "one store is needed");
 
     struct subject subject;
+    struct last_line last = {.lock = PTHREAD_MUTEX_INITIALIZER};
     int status = EXIT_VERIFY_OPERATIONAL;
     if (subject_find_any(&subject, arguments.operands[0])) {
-        /* The check tells of damage itself, with the paths; the log would tell it twice. */
-        subject.sink.log.most = LOG_LEVEL_ERROR;
+        subject.sink.log = (struct log){.write = keep_line, .context = &last, .most = LOG_LEVEL_WARNING};
         int rc = subject_open(&subject);
         if (rc == 0)
-            status = verify(&subject, json);
+            status = verify(&subject, &last, json);
         else if (rc == STORE_CORRUPT)
             status = EXIT_VERIFY_ERRORS;
     }

@@ -13,9 +13,9 @@
     "Shows the store on the directory DIR: /head, the writable present; /at/WHEN and\n"                                \
     "/before/WHEN, every past instant; /README. It goes to the background once mounted.\n"                             \
     "\n"                                                                                                               \
-    "  -f, --foreground      stay in the foreground; messages go to stderr, not to syslog\n"                                 \
-    "  -o, --options OPTION,...  mount options, any number of times\n"                                                           \
-    "      --help      show this\n"                                                                                    \
+    "  -f, --foreground          stay in the foreground; messages go to stderr, not to syslog\n"                       \
+    "  -o, --options OPTION,...  mount options; may be given any number of times\n"                                    \
+    "      --help                show this\n"                                                                          \
     "\n"                                                                                                               \
     "Mount options:\n"                                                                                                 \
     "  ro                          write nothing; other processes may\n"                                               \
@@ -30,7 +30,7 @@
     "  historical-pool-size=N      views kept when nobody uses them (16)\n"                                            \
     "  historical-timeout=TIME     how long they are kept (5m)\n"                                                      \
     "  historical-cache-size=SIZE  what they may use of cache-size (half of it)\n"                                     \
-    "  writeback_cache             let the kernel gather small writes\n"  \
+    "  writeback_cache             let the kernel gather small writes\n"                                               \
     "Also nosuid, nodev, noexec, noatime and the like. TIME: 500ms, 90s, 6m, 2h, 7d.\n"                                \
     "SIZE: bytes, or with k, M, G, T. Defaults can be set in /etc/tidfs.conf and\n"                                    \
     "~/.config/tidfs/tidfs.conf; see tidfs.conf(5).\n"

@@ -26,13 +26,14 @@ struct control_status {
     uint64_t views_open, views_idle, views_opened, views_reused, views_expired;
     uint64_t cache_hits, cache_misses, cache_bytes, cache_historic_bytes;
     struct control_request {
-        char name[16];       /* "" ends the list */
-        uint64_t count;      /* requests of this kind since the mount began */
+        char name[16];  /* "" ends the list */
+        uint64_t count; /* requests of this kind since the mount began */
     } requests[64];
-    uint64_t single_view;    /* 1: mounted with at=: the mount's root is the tree as of view_tid, without /head and /at */
-    uint64_t view_tid;       /* of the newest transaction that it shows; 0: none, or not single_view */
-    char store[1024];        /* absolute path */
-    char subdir[1024];       /* the directory of the tree that the mount shows as its root, without slashes around it; "": all of it */
+    uint64_t single_view; /* 1: mounted with at=: the mount's root is the tree as of view_tid, without /head and /at */
+    uint64_t view_tid;    /* of the newest transaction that it shows; 0: none, or not single_view */
+    char store[1024];     /* absolute path */
+    char subdir
+        [1024]; /* the directory of the tree that the mount shows as its root, without slashes around it; "": all of it */
 };
 
 #define CONTROL_COMMIT _IOWR('t', 0x81, struct control_commit)

@@ -31,7 +31,7 @@ int present_lookup(struct driver *driver, const struct node *directory, const ch
     if (rc == 0) {
         present_entry_set(&attr, entry);
     } else if (rc == -ENOENT) {
-        *entry = (struct fuse_entry_param){.entry_timeout = PRESENT_SECONDS};
+        *entry = (struct fuse_entry_param){.entry_timeout = 0}; /* who waits for a name to appear asks often */
         rc = 0;
     }
     return rc;

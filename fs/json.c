@@ -29,7 +29,12 @@ static bool put_quoted(const struct json *json, const char *text, size_t length)
             continue;
         }
         /* U+2028 and U+2029 are legal in JSON but not in older JavaScript, and controls above U+007F upset terminals. */
-        if (character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x2028 || character == 0x2029)
+        if (character == '\n')
+            put(json, "\\n");
+        else if (character == '\t')
+            put(json, "\\t");
+        else if (character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x2028 ||
+                 character == 0x2029)
             (void)fprintf(json->out, "\\u%04" PRIx32, character);
         else if (character == '"' || character == '\\')
             (void)fprintf(json->out, "\\%c", (int)character);

@@ -14,8 +14,7 @@ static int open_point(const char *point, struct error *err) {
         return fd;
     int saved = errno;
     (void)error_set(err, STORE_IO, "cannot open the mount %s: %s%s", point, strerror(saved),
-                    saved == ENOTCONN ? "; its driver has died: unmount it with `fusermount3 -u` and mount it again"
-                                      : "");
+                    saved == ENOTCONN ? LIVE_DEAD : "");
     return -saved;
 }
 

@@ -11,6 +11,9 @@
 #include "fs/locate.h"
 #include "store/error.h"
 
+/* What to add to the text of ENOTCONN. */
+#define LIVE_DEAD "; the mount's driver has died: `tidfs mount` it again, which clears it away"
+
 /* Asks the mount that has its mount point (or anything inside) at `point`. -ENOTTY: not a tidfs mount, or one of another version. */
 int live_status(const char *point, struct control_status *status, struct error *err);
 

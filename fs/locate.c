@@ -161,7 +161,7 @@ static char *canonical(const char *path, struct error *err) {
             if (real)
                 break;
             if (!last || (errno != ENOENT && errno != ENOTDIR)) {
-                (void)error_set(err, STORE_IO, "%s: %s", path, strerror(errno));
+                (void)error_set(err, STORE_IO, "%s: %s%s", path, strerror(errno), errno == ENOTCONN ? LIVE_DEAD : "");
                 goto out;
             }
         }

@@ -20,10 +20,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/driver.h"
+#include "fs/locate.h"
 
 extern char **environ;
 
@@ -60,9 +62,10 @@ int mount_resolve(const char *directory, char **point, bool *dead, struct error 
     if (dead != NULL) {
         *dead = false;
     }
-    struct stat status;
+    /* The kernel answers stat and open for a driver that it remembers; this is always asked of the driver. */
+    struct statfs filesystem;
     *point = realpath(directory, NULL);
-    if (*point != NULL && (stat(*point, &status) == 0 || errno != ENOTCONN)) {
+    if (*point != NULL && (statfs(*point, &filesystem) == 0 || errno != ENOTCONN)) {
         return STORE_OK;
     }
     if (errno == ENOTCONN) {
@@ -152,7 +155,8 @@ static int clear_dead(const char *directory, char **point, struct error *err) {
 /* A store that its own mount hides could not be used any more; one that holds its mount would be waited for by itself. */
 static int check_apart(const char *point, const char *store, struct error *err) {
     char *path = realpath(store, NULL);
-    if (path == NULL) {
+    if (path == NULL || !locate_is_store(path)) {
+        free(path);
         return STORE_OK; /* opening it says what is wrong */
     }
     int rc = STORE_OK;

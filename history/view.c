@@ -245,7 +245,7 @@ static int get_virtual(const struct view_xattr_source *source, const char *name,
         tid_format(transaction.tid, text);
         transaction_release(&transaction);
     } else if (strcmp(name, "tidfs.oid") == 0) {
-        snprintf(text, sizeof text, "%" PRIu64, source->inode->oid);
+        (void)snprintf(text, sizeof text, "%" PRIu64, source->inode->oid);
     } else if (strcmp(name, "tidfs.created") == 0) {
         tid_format_time(source->inode->record.btime, text);
     } else {

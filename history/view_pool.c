@@ -69,13 +69,16 @@ static void idle_remove(struct view_pool *pool, struct view *view) {
     pool->statistics.idle--;
 }
 
-/* Takes an idle view out of the pool, counts it as expired and frees it. */
-static void expire(struct view_pool *pool, struct view *view) {
-    assert(view->users == 0);
-    idle_remove(pool, view);
+/* Frees the view that has been idle for longest; there is one. */
+static void expire_oldest(struct view_pool *pool) {
+    struct view *view = pool->oldest;
+    assert(view != NULL && view->users == 0);
+    pool->oldest = view->newer;
+    *(view->newer != NULL ? &view->newer->older : &pool->newest) = NULL;
     struct view **link = link_of(pool, view->before);
     assert(*link == view);
     *link = view->hash_next;
+    pool->statistics.idle--;
     pool->statistics.open--;
     pool->statistics.expired++;
     free(view);
@@ -166,7 +169,7 @@ void view_pool_done(struct view_pool *pool, struct view *view) {
         view->idle_since_ns = monotonic_ns();
         idle_add(pool, view);
         while (pool->statistics.idle > pool->options.idle_max) {
-            expire(pool, pool->oldest);
+            expire_oldest(pool);
         }
     }
     pthread_mutex_unlock(&pool->lock);
@@ -182,7 +185,7 @@ uint64_t view_pool_sweep(struct view_pool *pool, uint64_t now_ns) {
             next = pool->options.idle_ns - idle_ns;
             break;
         }
-        expire(pool, pool->oldest);
+        expire_oldest(pool);
     }
     pthread_mutex_unlock(&pool->lock);
     return next;

@@ -74,7 +74,7 @@ static void name_user(char *name, size_t size) {
         strlen(found->pw_name) < size) {
         strcpy(name, found->pw_name);
     } else {
-        snprintf(name, size, "%lu", (unsigned long)getuid());
+        (void)snprintf(name, size, "%lu", (unsigned long)getuid());
     }
 }
 

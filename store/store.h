@@ -19,12 +19,12 @@
 struct store;
 
 struct store_options {
-    bool writable;               /* takes the writer's lock; STORE_LOCKED names the holder */
-    const char *mount_point;     /* shown to a second writer; NULL: "not mounted" */
-    uint64_t cache_bytes;        /* 0: 64 MiB */
+    bool writable;                 /* takes the writer's lock; STORE_LOCKED names the holder */
+    const char *mount_point;       /* shown to a second writer; NULL: "not mounted" */
+    uint64_t cache_bytes;          /* 0: 64 MiB */
     uint64_t historic_cache_bytes; /* 0: half of cache_bytes */
-    struct log *log;             /* may be NULL */
-    bool trace;                  /* log every storage call */
+    struct log *log;               /* may be NULL */
+    bool trace;                    /* log every storage call */
 };
 
 /* Creates a store with its first transaction: an empty root directory owned by uid and gid, mode 0755.
@@ -52,14 +52,14 @@ int store_commit(struct store *store, const struct commit *commit, struct transa
 int store_refresh(struct store *store, uint64_t **oids, size_t *count);
 
 struct inode_version {
-    struct cached cached;        /* from = seq of the revision */
+    struct cached cached; /* from = seq of the revision */
     uint64_t oid;
-    uint64_t revision;           /* the revision's id: names the version of a whole non-directory */
+    uint64_t revision; /* the revision's id: names the version of a whole non-directory */
     struct inode_record record;
 };
 struct chunk_version {
     struct cached cached;
-    struct chunk chunk;          /* count 0: a hole */
+    struct chunk chunk; /* count 0: a hole */
 };
 struct xattrs_version {
     struct cached cached;
@@ -67,8 +67,8 @@ struct xattrs_version {
 };
 struct list_version {
     struct cached cached;
-    struct entry_list list;      /* ascending index */
-    uint32_t *by_name;           /* positions in list.items, ordered by name bytes */
+    struct entry_list list; /* ascending index */
+    uint32_t *by_name;      /* positions in list.items, ordered by name bytes */
 };
 struct subtree_version {
     struct cached cached;
@@ -90,15 +90,18 @@ int store_inode_by_revision(struct store *store, uint64_t id, struct inode_versi
 int store_version_instant(struct store *store, const struct inode_version *inode, uint64_t *before);
 
 /* The object that `name` leads to. From the cached list if there is one, else by index, without loading the list. */
-int store_lookup(struct store *store, uint64_t directory, const char *name, size_t length, uint64_t before, uint64_t *oid, uint32_t *type);
+int store_lookup(struct store *store, uint64_t directory, const char *name, size_t length, uint64_t before,
+                 uint64_t *oid, uint32_t *type);
 /* In a list: NULL if absent. */
 const struct entry *list_version_find(const struct list_version *list, const char *name, size_t length);
 
 /* Reads file content as of `before`, whose inode is `inode`. Holes and the space past the last chunk are zeros; *done is less than
  * `size` only at end of file. */
-int store_read(struct store *store, const struct inode_version *inode, uint64_t before, uint64_t offset, size_t size, uint8_t *buffer, size_t *done);
+int store_read(struct store *store, const struct inode_version *inode, uint64_t before, uint64_t offset, size_t size,
+               uint8_t *buffer, size_t *done);
 /* The next data (or hole) at or after offset, as SEEK_DATA (SEEK_HOLE) of lseek(2): STORE_ABSENT past the last data or at or after the end. */
-int store_seek(struct store *store, const struct inode_version *inode, uint64_t before, uint64_t offset, bool hole, uint64_t *result);
+int store_seek(struct store *store, const struct inode_version *inode, uint64_t before, uint64_t offset, bool hole,
+               uint64_t *result);
 /* Copies bytes [skip, skip + length) of a body to buffer, verifying the whole of it. */
 int store_read_body(struct store *store, const struct body_ref *body, uint32_t skip, uint32_t length, uint8_t *buffer);
 

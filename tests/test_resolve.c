@@ -132,7 +132,7 @@ static void test_resolve__names_between_the_same_commits_are_one_view(void **sta
 static void test_resolve__after_the_last_commit_and_before_now_is_the_last(void **state) {
     struct fixture *fixture = *state;
     char text[64];
-    struct resolved resolved = resolve(fixture, date_text(fixture, COMMITS, 5, text), RESOLVE_AT);
+    struct resolved resolved = resolve(fixture, date_text(fixture, COMMITS, 500, text), RESOLVE_AT);
     assert_int_equal(resolved.before, AT(COMMITS));
     assert_false(resolved.settled); /* a commit may still get a tid below it */
     assert_false(resolved.moving);
