@@ -1,7 +1,8 @@
 /* Directories' contents, as bare names (readdir) or with everything that a lookup of each would tell (readdirplus).
  *
- * Nothing is kept between the requests of one listing: the kernel says after which entry to go on, and an entry's place in its directory (its index)
- * never changes and ascends. 1 and 2 are "." and "..".
+ * Nothing is kept between the requests of one listing: the kernel says after which entry to go on, and an entry's place in its directory
+ * never changes. 1 and 2 are "." and "..". In the head the newest name comes first, so that one that is made while the directory is being read
+ * lies behind the reader.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@
 
 #include "fs/driver_private.h"
 
-#define FIRST_FIXED 3 /* place of the first name in directories that have no indexes of their own */
+#define HEAD_PLACES (UINT64_C(1) << 62) /* an entry of the head has the place HEAD_PLACES - index */
+#define FIRST_FIXED 3                   /* place of the first name in directories that have no indexes of their own */
 
 struct listing {
     struct driver *driver;
@@ -97,12 +99,12 @@ static bool add_held(struct listing *listing, const char *name, size_t length, c
 /* ---- the head ---- */
 
 static bool add_head_name(void *context, const struct head_entry *entry) {
-    return add_name(context, entry->name, entry->length, entry->type, entry->oid, entry->index);
+    return add_name(context, entry->name, entry->length, entry->type, entry->oid, HEAD_PLACES - entry->index);
 }
 
 /* Names are gathered under the head's lock, and asked about one by one after that. */
 struct gathered {
-    uint64_t index, oid;
+    uint64_t place, oid;
     uint32_t type;
     size_t length;
     char name[NAME_BYTES_MAX + 1];
@@ -120,7 +122,7 @@ static bool gather(void *context, const struct head_entry *entry) {
         return false;
     }
     struct gathered *item = &gathering->items[gathering->count++];
-    item->index = entry->index;
+    item->place = HEAD_PLACES - entry->index;
     item->oid = entry->oid;
     item->type = entry->type;
     item->length = entry->length;
@@ -130,9 +132,9 @@ static bool gather(void *context, const struct head_entry *entry) {
     return true;
 }
 
-static int list_head(struct listing *listing, uint64_t from) {
+static int list_head(struct listing *listing, uint64_t next) {
     struct head *head = listing->driver->head;
-    uint64_t oid = listing->node->oid;
+    uint64_t oid = listing->node->oid, from = next <= FIRST_FIXED ? UINT64_MAX : HEAD_PLACES - next;
     if (!listing->plus) {
         return head_readdir(head, oid, from, add_head_name, listing);
     }
@@ -152,9 +154,9 @@ static int list_head(struct listing *listing, uint64_t from) {
         /* The kernel lets nobody remove a name while it lists the directory, so this is still what the name leads to. */
         if (head_hold(head, item->oid, &attr) == 0) {
             head_entry_set(&attr, &entry);
-            added = add_held(listing, item->name, item->length, &entry, item->index);
+            added = add_held(listing, item->name, item->length, &entry, item->place);
         } else {
-            added = add_name(listing, item->name, item->length, item->type, item->oid, item->index);
+            added = add_name(listing, item->name, item->length, item->type, item->oid, item->place);
         }
         if (!added) {
             break;

@@ -75,8 +75,10 @@ int head_rename(struct head *head, uint64_t parent, const char *name, size_t len
 /* The directory that holds a directory. */
 int head_parent(struct head *head, uint64_t directory, uint64_t *parent);
 
-/* Entries with index >= `from`, ascending (ENTRY_INDEX_FIRST is the first possible), to `emit` until it returns false. The index to go on from is
- * that of the last one emitted plus 1. Entries that stay throughout are emitted once. `emit` runs under the head's lock: it only copies. */
+/* Entries with index <= `from`, newest first (UINT64_MAX: from the beginning), to `emit` until it returns false. The index to go on
+ * from is that of the last one emitted less 1. Entries that stay throughout are emitted once; names that are made meanwhile are not emitted at all,
+ * so that a program which makes or renames what it reads comes to an end. `emit` runs under the head's lock: it only
+ * copies. */
 struct head_entry {
     const char *name;
     size_t length;

@@ -450,7 +450,8 @@ int head_readdir(struct head *head, uint64_t oid, uint64_t from, bool (*emit)(vo
     }
     if (rc == 0) {
         const struct directory *directory = object->directory;
-        for (size_t at = order_find(directory, from); at < directory->order_count; at++) {
+        size_t at = from == UINT64_MAX ? directory->order_count : order_find(directory, from + 1);
+        while (at-- > 0) {
             const struct dentry *dentry = directory->order[at].dentry;
             if (!dentry)
                 continue;

@@ -38,77 +38,78 @@
 #include "store/log.h"
 #include "store/record.h"
 
-#define ROOT_OID 1      /* the root directory of every store */
-#define OID_MAX ((UINT64_C(1) << 60) - 1)
-#define SEQ_MAX ((UINT64_C(1) << 60) - 1)
+#define ROOT_OID     1 /* the root directory of every store */
+#define OID_MAX      ((UINT64_C(1) << 60) - 1)
+#define SEQ_MAX      ((UINT64_C(1) << 60) - 1)
 #define TAG_NAME_MAX 255
-#define MESSAGE_MAX 65535 /* bytes of a transaction's message; its user at most 255 */
+#define MESSAGE_MAX  65535 /* bytes of a transaction's message; its user at most 255 */
 
 struct storage;
 
 /* What the store is at this moment. */
 struct storage_state {
-    uint64_t last_seq;   /* 0: no transaction yet */
+    uint64_t last_seq; /* 0: no transaction yet */
     uint64_t last_tid;
-    uint64_t next_oid;   /* the smallest oid never given out */
-    uint64_t horizon;    /* seq: before <= horizon is packed away; 0: nothing is */
+    uint64_t next_oid;         /* the smallest oid never given out */
+    uint64_t horizon;          /* seq: before <= horizon is packed away; 0: nothing is */
     struct timespec packed_at; /* when the horizon was last moved; 0 if never */
-    uint32_t format;     /* version of the format on disk */
+    uint32_t format;           /* version of the format on disk */
 };
 
 struct transaction {
     uint64_t seq, tid;
-    uint64_t base;           /* seq of the transaction that it was based on */
-    struct timespec wall;    /* the clock at commit, which the tid may run ahead of */
-    uint64_t object_count;   /* objects that it changed */
-    char *user, *message;    /* owned, NUL-terminated, never NULL */
+    uint64_t base;         /* seq of the transaction that it was based on */
+    struct timespec wall;  /* the clock at commit, which the tid may run ahead of */
+    uint64_t object_count; /* objects that it changed */
+    char *user, *message;  /* owned, NUL-terminated, never NULL */
 };
 void transaction_release(struct transaction *transaction);
 
 /* One revision of one part. */
 struct revision {
-    uint64_t id;         /* unique in the store; ascends in commit order */
+    uint64_t id; /* unique in the store; ascends in commit order */
     uint64_t oid;
     uint64_t part;
-    uint64_t seq;        /* the transaction that wrote it */
-    uint64_t until;      /* the transaction that replaced it, or UINT64_MAX if none had at the time of reading */
-    uint8_t *data;       /* owned; checksum verified */
+    uint64_t seq;   /* the transaction that wrote it */
+    uint64_t until; /* the transaction that replaced it, or UINT64_MAX if none had at the time of reading */
+    uint8_t *data;  /* owned; checksum verified */
     size_t length;
 };
 void revision_release(struct revision *revision);
 
 /* load_before has five outcomes, all different (DESIGN 6). */
 enum load_outcome {
-    LOAD_DATA,           /* *revision is filled */
-    LOAD_NOT_YET,        /* the object exists, but this part not yet: born at or after `before` */
-    LOAD_DELETED,        /* revision->seq and ->until say when; data is NULL */
-    LOAD_PACKED,         /* before <= horizon */
-    LOAD_NO_OBJECT,      /* no such object in any transaction */
+    LOAD_DATA,      /* *revision is filled */
+    LOAD_NOT_YET,   /* the object exists, but this part not yet: revision->until says in which transaction it comes,
+                          * UINT64_MAX if it had in none at the time of reading */
+    LOAD_DELETED,   /* revision->seq and ->until say when; data is NULL */
+    LOAD_PACKED,    /* before <= horizon */
+    LOAD_NO_OBJECT, /* no such object in any transaction */
 };
 
 struct entry {
     uint64_t parent;
-    uint64_t index;      /* position in the directory: ascends in order of creation, never reused */
+    uint64_t index; /* position in the directory: ascends in order of creation, never reused */
     uint64_t oid;
-    uint64_t born;       /* seq that added it */
-    uint64_t died;       /* seq that ended it, or UINT64_MAX */
-    uint32_t type;       /* S_IFMT bits */
+    uint64_t born; /* seq that added it */
+    uint64_t died; /* seq that ended it, or UINT64_MAX */
+    uint32_t type; /* S_IFMT bits */
     uint32_t name_length;
-    char *name;          /* NUL-terminated; owned by the entry or by its list */
+    char *name; /* NUL-terminated; owned by the entry or by its list */
 };
 struct entry_list {
     struct entry *items; /* ascending index */
     size_t count;
-    char *names;         /* one block that holds all names */
+    char *names; /* one block that holds all names */
 };
 void entry_release(struct entry *entry);
 void entry_list_release(struct entry_list *list);
 
 /* The newest transaction below a directory: what identifies a directory in history. */
 struct subtree {
-    uint64_t id;         /* unique in the store */
+    uint64_t id; /* unique in the store */
     uint64_t seq;
-    uint64_t until;      /* as in struct revision */
+    uint64_t until; /* as in struct revision */
 };
 
 struct tag {
@@ -119,8 +120,8 @@ struct tag {
 /* A change set: everything one transaction writes. All pointers are the caller's and need live only during the call. */
 struct new_revision {
     uint64_t oid, part;
-    bool directory;          /* the object is a directory */
-    const uint8_t *data;     /* NULL: the part ends here (the object, for PART_INODE) */
+    bool directory;      /* the object is a directory */
+    const uint8_t *data; /* NULL: the part ends here (the object, for PART_INODE) */
     size_t length;
 };
 struct new_entry {
@@ -132,26 +133,26 @@ struct new_entry {
 struct ended_entry {
     uint64_t parent, index;
 };
-struct new_body {            /* a body for the body table: ids come from storage_body_reserve */
+struct new_body { /* a body for the body table: ids come from storage_body_reserve */
     uint64_t id;
     const uint8_t *data;
     uint32_t length;
     uint64_t sum;
 };
 struct commit {
-    uint64_t base;           /* last_seq that the changes were made on; STORE_INVALID if it is not the last */
-    struct timespec wall;    /* the clock now */
+    uint64_t base;        /* last_seq that the changes were made on; STORE_INVALID if it is not the last */
+    struct timespec wall; /* the clock now */
     const char *user, *message;
-    uint64_t next_oid;       /* persisted: the smallest oid never given out */
+    uint64_t next_oid; /* persisted: the smallest oid never given out */
     const struct new_revision *revisions;
     size_t revision_count;
-    const struct ended_entry *ended;     /* applied before `added` */
+    const struct ended_entry *ended; /* applied before `added` */
     size_t ended_count;
     const struct new_entry *added;
     size_t added_count;
     const struct new_body *bodies;
     size_t body_count;
-    bool body_files_used;    /* refers to bodies from storage_body_append since the last commit: flush them first */
+    bool body_files_used; /* refers to bodies from storage_body_append since the last commit: flush them first */
 };
 
 /* A problem that verify found. `path` is the path that it affects at its newest, or NULL if it affects none. */
@@ -170,7 +171,8 @@ struct storage_ops {
     const char *name;
     void (*close)(struct storage *);
     int (*get_state)(struct storage *, struct storage_state *);
-    int (*load_before)(struct storage *, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *, struct revision *);
+    int (*load_before)(struct storage *, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *,
+                       struct revision *);
     int (*load_revision)(struct storage *, uint64_t id, struct revision *);
     int (*next_part)(struct storage *, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part);
     int (*lookup)(struct storage *, uint64_t parent, const char *name, size_t length, uint64_t before, struct entry *);
@@ -206,7 +208,8 @@ int storage_get_state(struct storage *storage, struct storage_state *state);
 
 /* The revision of (oid, part) that a reader at `before` sees. STORE_OK with one of the five outcomes, or an
  * error. On LOAD_DATA the caller releases *revision; otherwise nothing is owned. before in 1..last + 1. */
-int storage_load_before(struct storage *storage, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome, struct revision *revision);
+int storage_load_before(struct storage *storage, uint64_t oid, uint64_t part, uint64_t before,
+                        enum load_outcome *outcome, struct revision *revision);
 
 /* The revision with this id, whatever it is. STORE_ABSENT if there is none. `until` is filled. data is NULL for one that
  * records an end. */
@@ -217,7 +220,8 @@ int storage_load_revision(struct storage *storage, uint64_t id, struct revision 
 int storage_next_part(struct storage *storage, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part);
 
 /* The entry `name` of a directory as of `before`. STORE_ABSENT if there is none. The caller releases it. */
-int storage_lookup(struct storage *storage, uint64_t parent, const char *name, size_t length, uint64_t before, struct entry *entry);
+int storage_lookup(struct storage *storage, uint64_t parent, const char *name, size_t length, uint64_t before,
+                   struct entry *entry);
 
 /* All entries of a directory as of `before`, ascending by index. An unknown directory lists as empty. */
 int storage_list(struct storage *storage, uint64_t parent, uint64_t before, struct entry_list *list);
@@ -269,14 +273,15 @@ int storage_verify(struct storage *storage, const struct verify_options *options
 /* ---- implementations ---- */
 
 struct storage_open_options {
-    bool writable;           /* may commit; the caller holds the writer's lock (store/lock.h) */
-    struct log *log;         /* NULL: silent; must outlive the storage */
+    bool writable;   /* may commit; the caller holds the writer's lock (store/lock.h) */
+    struct log *log; /* NULL: silent; must outlive the storage */
 };
 
 /* Creates the SQLite storage in an existing empty directory, with no transaction. Durable on return. */
 int storage_sqlite_create(const char *directory, struct error *err);
 /* Opens it. STORE_NOT_A_STORE, STORE_NEWER_FORMAT, STORE_CORRUPT, STORE_READ_ONLY, STORE_IO with a sentence each. A reader works on a read-only disk. */
-int storage_sqlite_open(const char *directory, const struct storage_open_options *options, struct storage **storage, struct error *err);
+int storage_sqlite_open(const char *directory, const struct storage_open_options *options, struct storage **storage,
+                        struct error *err);
 
 /* Writes a line for each call, with arguments, result and microseconds, to `log`. Takes over `below`, closing it at its own close. */
 int storage_trace_open(struct storage *below, struct log *log, struct storage **storage);
@@ -284,8 +289,8 @@ int storage_trace_open(struct storage *below, struct log *log, struct storage **
 /* Makes calls fail. Each rule is "the Nth call of operation `op` (a name as in storage_ops; NULL: any operation) returns `code`", once or for ever after. */
 struct storage_fault {
     const char *op;
-    uint64_t nth;            /* from 1 */
-    int code;                /* enum store_error */
+    uint64_t nth; /* from 1 */
+    int code;     /* enum store_error */
     bool sticky;
 };
 int storage_fault_open(struct storage *below, struct storage **storage);

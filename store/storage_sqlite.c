@@ -84,6 +84,9 @@ static const struct storage_ops sqlite_ops = {
 
 /* Writer_mutex held. */
 static int open_writer(struct sqlite_storage *storage, struct error *err) {
+    if (access(storage->directory, W_OK) < 0 || access(storage->path, W_OK) < 0)
+        return error_set(err, (enum store_error)store_error_from_errno(errno), "%s cannot be written: %s",
+                         storage->directory, strerror(errno));
     int rc = connection_open(storage->path, CONNECTION_WRITE, storage->log, &storage->writer, err);
     if (rc != STORE_OK)
         return rc;
@@ -247,13 +250,14 @@ static int check_files(const char *directory, const char *path, struct error *er
     return STORE_OK;
 }
 
-/* True if commits lie in a WAL that was never moved into the database. */
-static bool wal_is_left(const char *path) {
-    char *wal = NULL;
+/* True if the database has this file beside it, of at least `bytes`. */
+static bool has_side_file(const struct sqlite_storage *storage, const char *suffix, off_t bytes) {
+    char *path = NULL;
     struct stat status;
-    bool left = asprintf(&wal, "%s-wal", path) < 0 || (stat(wal, &status) == 0 && status.st_size > 0);
-    free(wal);
-    return left;
+    bool has =
+        asprintf(&path, "%s%s", storage->path, suffix) < 0 || (stat(path, &status) == 0 && status.st_size >= bytes);
+    free(path);
+    return has;
 }
 
 static int check_with_reader(struct sqlite_storage *storage, struct error *err) {
@@ -266,21 +270,32 @@ static int check_with_reader(struct sqlite_storage *storage, struct error *err) 
     return rc;
 }
 
-/* Opens for reading. Where SQLite's lock files cannot be made, nobody writes, and no locks are needed. */
-static int open_readers(struct sqlite_storage *storage, struct error *err) {
-    int rc = check_with_reader(storage, err);
-    if ((rc != STORE_IO && rc != STORE_READ_ONLY) || access(storage->directory, W_OK) == 0)
-        return rc;
-    if (wal_is_left(storage->path))
-        return error_set(err, STORE_READ_ONLY,
-                         "%s was not closed cleanly and its disk is read-only: open it once where it can be written, "
-                         "or copy it to such a place",
-                         storage->directory);
+/* Reads without SQLite's lock files, for a disk where they cannot be made, because nobody writes there. */
+static int open_immutable(struct sqlite_storage *storage, struct error *err) {
     log_write(storage->log, LOG_LEVEL_INFO, "%s lies on a read-only disk: reading without locks", storage->directory);
     connection_pool_release(&storage->readers);
-    rc = connection_pool_init(&storage->readers, storage->path, CONNECTION_READ_IMMUTABLE, storage->log);
+    int rc = connection_pool_init(&storage->readers, storage->path, CONNECTION_READ_IMMUTABLE, storage->log);
     assert(rc == STORE_OK);
+    (void)rc;
     return check_with_reader(storage, err);
+}
+
+static int open_readers(struct sqlite_storage *storage, struct error *err) {
+    bool fixed = access(storage->directory, W_OK) < 0;
+    bool log_left = has_side_file(storage, "-wal", 1);
+    if (fixed && !log_left && !has_side_file(storage, "-shm", 0))
+        return open_immutable(storage, err);
+    int rc = check_with_reader(storage, err);
+    if (!fixed || (rc != STORE_IO && rc != STORE_READ_ONLY))
+        return rc;
+    /* Lock files are there that are of no use. With a live writer they would be. */
+    if (!log_left)
+        return open_immutable(storage, err);
+    return error_set(
+        err, STORE_READ_ONLY,
+        "%s was not closed cleanly and its disk is read-only: open it once where it can be written, or copy "
+        "it to such a place",
+        storage->directory);
 }
 
 /* Opens for writing, and proves that the disk allows it. */

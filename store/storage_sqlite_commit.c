@@ -68,22 +68,19 @@ static int prepare(struct commit_run *run, struct body_end *end) {
 
 static int begin(struct commit_run *run) {
     const struct commit *commit = run->commit;
-    uint64_t last_seq, last_tid;
     int rc = statement_run(run->writer, STATEMENT_BEGIN_WRITE, NULL, 0);
-    if (rc == STORE_OK)
-        rc = last_transaction_get(run->writer, &last_seq, &last_tid);
     if (rc == STORE_OK)
         rc = state_row_get(run->writer, &run->state);
     if (rc != STORE_OK)
         return rc;
-    if (commit->base != last_seq || commit->next_oid < run->state.next_oid)
+    if (commit->base != run->state.last_seq || commit->next_oid < run->state.next_oid)
         return STORE_INVALID;
-    run->done->seq = last_seq + 1;
+    run->done->seq = commit->base + 1;
     run->done->base = commit->base;
     run->done->wall = commit->wall;
     run->done->object_count = run->changed.count;
     run->first_revision = run->state.next_revision;
-    return tid_next(commit->wall, last_tid, &run->done->tid) ? STORE_OK : STORE_INVALID;
+    return tid_next(commit->wall, run->state.last_tid, &run->done->tid) ? STORE_OK : STORE_INVALID;
 }
 
 static int write_bodies(struct commit_run *run) {

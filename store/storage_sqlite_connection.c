@@ -19,7 +19,7 @@ static const char setup_sql[] = "PRAGMA trusted_schema = OFF;"
                                 "PRAGMA temp_store = MEMORY;"
                                 "PRAGMA secure_delete = OFF;"
                                 "PRAGMA synchronous = FULL;"
-                                "PRAGMA cache_size = -4096;";
+                                "PRAGMA cache_size = -8192;";
 
 static int error_from_sqlite(sqlite3 *db, int result) {
     switch (result & 0xff) {

@@ -12,12 +12,11 @@ int sqlite_get_state(struct storage *base, struct storage_state *state) {
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
-    /* Transactions first: a commit between the two reads shows as a next_oid that is ahead, which is harmless. */
-    rc = last_transaction_get(reader, &state->last_seq, &state->last_tid);
-    if (rc == STORE_OK)
-        rc = state_row_get(reader, &row);
+    rc = state_row_get(reader, &row);
     connection_pool_give(&storage->readers, reader);
     if (rc == STORE_OK) {
+        state->last_seq = row.last_seq;
+        state->last_tid = row.last_tid;
         state->next_oid = row.next_oid;
         state->horizon = row.horizon;
         state->packed_at = row.packed_at;

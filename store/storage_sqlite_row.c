@@ -47,8 +47,14 @@ int state_row_get(struct connection *connection, struct state_row *state) {
             .body_end = values[5].integer,
             .horizon = values[6].integer,
             .packed_at = {.tv_sec = (time_t)values[7].integer, .tv_nsec = (long)values[8].integer},
+            .last_seq = column_integer(statement, 10),
+            .last_tid = column_integer(statement, 11),
         };
     statement_reset(statement);
+    if (rc == STORE_OK &&
+        (state->last_seq > SEQ_MAX || state->last_tid > INT64_MAX || (state->last_seq == 0) != (state->last_tid == 0)))
+        rc = connection_corrupt(connection, "the newest transaction has seq %" PRIu64 " and tid %016" PRIx64,
+                                state->last_seq, state->last_tid);
     return rc;
 }
 
@@ -66,25 +72,6 @@ int state_row_put(struct connection *connection, enum statement how, const struc
         value_integer(0),
     };
     return insert(connection, how, values, COUNT(values));
-}
-
-int last_transaction_get(struct connection *connection, uint64_t *seq, uint64_t *tid) {
-    sqlite3_stmt *statement;
-    *seq = *tid = 0;
-    int rc = statement_get(connection, STATEMENT_LAST_TRANSACTION, NULL, 0, &statement);
-    if (rc == STORE_OK)
-        rc = statement_step(connection, statement);
-    if (rc == STORE_OK) {
-        *seq = column_integer(statement, 0);
-        *tid = column_integer(statement, 1);
-    }
-    statement_reset(statement);
-    if (rc == STORE_ABSENT)
-        return STORE_OK;
-    if (rc == STORE_OK && (*seq == 0 || *seq > SEQ_MAX || *tid == 0 || *tid > INT64_MAX))
-        return connection_corrupt(connection, "the newest transaction has seq %" PRIu64 " and tid %016" PRIx64, *seq,
-                                  *tid);
-    return rc;
 }
 
 int revision_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct revision *revision) {

@@ -18,14 +18,13 @@ struct state_row {
     uint64_t body_file, body_end; /* as struct body_end */
     uint64_t horizon;
     struct timespec packed_at;
+    uint64_t last_seq,
+        last_tid; /* of the newest transaction, both 0 if there is none; not in the row, but read with it */
 };
 
 int state_row_get(struct connection *connection, struct state_row *state);
 /* Writes it, with STATEMENT_STATE_INSERT or STATEMENT_STATE_UPDATE. */
 int state_row_put(struct connection *connection, enum statement how, const struct state_row *state);
-
-/* The newest transaction's seq and tid, both 0 if there is none. */
-int last_transaction_get(struct connection *connection, uint64_t *seq, uint64_t *tid);
 
 /* A row of REVISION_COLUMNS, with the next revision's seq after them. */
 int revision_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct revision *revision);

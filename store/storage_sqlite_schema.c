@@ -134,7 +134,6 @@ static int check_version(struct connection *connection, const char *directory, s
 int sqlite_schema_check(struct connection *connection, const char *directory, struct error *err) {
     struct error none = {0};
     struct state_row state;
-    uint64_t seq, tid;
     sqlite3_stmt *statement = NULL;
     if (!err)
         err = &none;
@@ -142,10 +141,8 @@ int sqlite_schema_check(struct connection *connection, const char *directory, st
     int rc = check_version(connection, directory, err);
     if (rc == STORE_OK)
         rc = state_row_get(connection, &state);
-    if (rc == STORE_OK)
-        rc = last_transaction_get(connection, &seq, &tid);
-    if (rc == STORE_OK && seq > 0) {
-        struct value value = value_integer(seq);
+    if (rc == STORE_OK && state.last_seq > 0) {
+        struct value value = value_integer(state.last_seq);
         struct transaction transaction;
         rc = statement_get(connection, STATEMENT_TRANSACTION_AT, &value, 1, &statement);
         if (rc == STORE_OK)

@@ -1,8 +1,12 @@
 #include "store/storage_sqlite_statement.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <xxhash.h>
 
 #include "store/storage_sqlite_connection.h"
+
+#define COLUMNS_MAX 16
 
 /* Columns in the order in which their decoders and checksums take them. */
 #define REVISION_COLUMNS    "r.id, r.oid, r.part, r.seq, r.data, r.sum"
@@ -23,14 +27,14 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
     [STATEMENT_META_SET] = "INSERT INTO meta(key, value) VALUES(?1, ?2)",
 
-    [STATEMENT_STATE_GET] = "SELECT " STATE_COLUMNS " FROM state WHERE id = 1",
+    [STATEMENT_STATE_GET] = "SELECT " STATE_COLUMNS ", (SELECT max(seq) FROM txn),"
+                            " (SELECT tid FROM txn ORDER BY seq DESC LIMIT 1) FROM state WHERE id = 1",
     [STATEMENT_STATE_INSERT] =
         "INSERT INTO state(id, " STATE_COLUMNS ") VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [STATEMENT_STATE_UPDATE] = "UPDATE state SET next_oid = ?1, next_revision = ?2, next_body = ?3, next_subtree = ?4,"
                                " body_file = ?5, body_end = ?6, horizon = ?7, packed_s = ?8, packed_ns = ?9, sum = ?10"
                                " WHERE id = 1",
 
-    [STATEMENT_LAST_TRANSACTION] = "SELECT seq, tid FROM txn ORDER BY seq DESC LIMIT 1",
     [STATEMENT_TRANSACTION_BEFORE] =
         "SELECT " TRANSACTION_COLUMNS " FROM txn WHERE tid <= ?1 ORDER BY tid DESC LIMIT 1",
     [STATEMENT_TRANSACTION_AT] = "SELECT " TRANSACTION_COLUMNS " FROM txn WHERE seq = ?1",
@@ -103,6 +107,7 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_COUNT_ROWS] = "SELECT (SELECT count(*) FROM txn) + (SELECT count(*) FROM revision)"
                              " + (SELECT count(*) FROM body) + (SELECT count(*) FROM entry)"
                              " + (SELECT count(*) FROM past_entry) + (SELECT count(*) FROM subtree)",
+    [STATEMENT_LAST_SEQ] = "SELECT max(seq) FROM txn",
     [STATEMENT_ALL_TRANSACTIONS] = "SELECT " TRANSACTION_COLUMNS " FROM txn ORDER BY seq",
     [STATEMENT_ALL_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r ORDER BY r.id",
     [STATEMENT_ALL_BODIES] = "SELECT id, data, sum FROM body ORDER BY id",
@@ -112,7 +117,7 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_REVISION_SEQ] = "SELECT seq FROM revision WHERE id = ?1",
     [STATEMENT_INODE_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r WHERE oid = ?1 AND part = 0"
                                   " ORDER BY seq",
-    [STATEMENT_ENTRY_OF_OBJECT] = "SELECT parent, name FROM entry WHERE oid = ?1 ORDER BY parent, idx LIMIT 1",
+    [STATEMENT_ENTRY_OF_OBJECT] = "SELECT parent, name FROM entry WHERE oid = ?1 ORDER BY born, parent, idx LIMIT 1",
     [STATEMENT_PAST_ENTRY_OF_OBJECT] = "SELECT parent, name FROM past_entry WHERE oid = ?1 ORDER BY born DESC LIMIT 1",
     [STATEMENT_PAST_ENTRY_NEWEST_DEATH] = "SELECT died FROM past_entry WHERE parent = ?1 AND name = ?2"
                                           " ORDER BY born DESC LIMIT 1",
@@ -127,23 +132,20 @@ static const char *const sql[STATEMENT_COUNT] = {
 };
 
 uint64_t row_sum(const struct value *values, size_t count) {
-    unsigned char words[2 * 16 * 8];
+    uint64_t words[2 * COLUMNS_MAX];
     size_t length = 0;
+    assert(count <= COLUMNS_MAX);
     for (size_t i = 0; i < count; i++) {
-        uint64_t pair[2] = {values[i].integer, 0};
-        size_t used = 1;
-        if (values[i].kind == VALUE_NULL) {
-            pair[0] = UINT64_MAX;
-        } else if (values[i].kind != VALUE_INTEGER) {
-            pair[0] = values[i].length;
-            pair[1] = XXH3_64bits(values[i].bytes, values[i].length);
-            used = 2;
+        if (values[i].kind == VALUE_INTEGER) {
+            words[length++] = htole64(values[i].integer);
+        } else if (values[i].kind == VALUE_NULL) {
+            words[length++] = UINT64_MAX;
+        } else {
+            words[length++] = htole64(values[i].length);
+            words[length++] = htole64(XXH3_64bits(values[i].bytes, values[i].length));
         }
-        for (size_t word = 0; word < used; word++)
-            for (size_t byte = 0; byte < 8; byte++)
-                words[length++] = (unsigned char)(pair[word] >> 8 * byte);
     }
-    return XXH3_64bits(words, length);
+    return XXH3_64bits(words, length * sizeof words[0]);
 }
 
 static int bind(sqlite3_stmt *statement, int parameter, const struct value *value) {

@@ -34,7 +34,7 @@ static int find_name(struct verify *verify, uint64_t oid, uint64_t *parent, char
 /* Builds the path from its end: returns where it begins in `text`, or NULL if the object hangs on nothing. */
 static const char *build_path(struct verify *verify, uint64_t oid, char text[PATH_TEXT_MAX]) {
     struct oid_set seen;
-    char *start = text + PATH_TEXT_MAX - 1;
+    char *start = &text[PATH_TEXT_MAX - 1];
     *start = '\0';
     if (oid == ROOT_OID)
         return "/";
@@ -147,16 +147,16 @@ static int check_integrity(struct verify *verify) {
 }
 
 static int check_state(struct verify *verify) {
-    uint64_t tid;
-    int rc = last_transaction_get(verify->reader, &verify->last_seq, &tid);
-    if (rc == STORE_OK)
-        rc = state_row_get(verify->reader, &verify->state);
+    int rc = state_row_get(verify->reader, &verify->state);
     if (rc == STORE_CORRUPT) {
         /* Limits that nothing exceeds, so that the rest can be checked. */
-        verify->state = (struct state_row){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, 0, 0, 0, {0, 0}};
+        verify->state = (struct state_row){
+            .next_oid = UINT64_MAX, .next_revision = UINT64_MAX, .next_body = UINT64_MAX, .next_subtree = UINT64_MAX};
         verify_problem(verify, 0, "the row of the table state is damaged");
-        rc = STORE_OK;
+        rc = statement_integer(verify->reader, STATEMENT_LAST_SEQ, NULL, 0, &verify->state.last_seq);
+        rc = rc == STORE_ABSENT || rc == STORE_CORRUPT ? STORE_OK : rc;
     }
+    verify->last_seq = verify->state.last_seq;
     if (rc == STORE_OK && verify->state.horizon > verify->last_seq + 1)
         verify_problem(verify, 0, "the horizon is after the newest transaction");
     return rc;
