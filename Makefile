@@ -91,6 +91,9 @@ endif
 compile := $(CC) -std=c17 $(defines) $(CPPFLAGS) $(warnings) $(CFLAGS) $(hardening) $(instrument) $(package_cflags)
 link := $(CC) $(CFLAGS) $(instrument) $(LDFLAGS) $(link_hardening)
 libs := $(package_libs) -lpthread
+# The compiler does not know that cmocka's assertions do not return, and warns of what a failed call left unset. (The second
+# option is for clang, which does not know the first.)
+test_cflags := $(cmocka_cflags) -Wno-maybe-uninitialized -Wno-unknown-warning-option
 
 ifeq ($(strip $(V)),1)
 Q :=
@@ -118,7 +121,7 @@ $(O)/libtidfs.a: $(library_sources:%.c=$(O)/%.o) $(O)/flags
 $(O)/%.o: %.c $(O)/flags
 	$(say) CC $<
 	@mkdir -p $(@D)
-	$(Q)$(compile) $(if $(filter tests/%,$<),$(cmocka_cflags)) -MMD -MP -c -o $@ $<
+	$(Q)$(compile) $(if $(filter tests/%,$<),$(test_cflags)) -MMD -MP -c -o $@ $<
 
 $(unit_programs): $(O)/tests/%: $(O)/tests/%.o $(support_sources:%.c=$(O)/%.o) $(O)/libtidfs.a
 	$(say) LINK $@
@@ -130,7 +133,7 @@ endef
 $(foreach tool,$(tool_sources),$(eval $(call tool_depends,$(tool))))
 $(tool_programs):
 	$(say) LINK $@
-	$(Q)$(link) -o $@ $^ -lpthread
+	$(Q)$(link) -o $@ $^ $(libs)
 
 $(fuzz_programs): $(O)/tests/%: $(O)/tests/%.o $(O)/libtidfs.a
 	$(say) LINK $@
@@ -143,7 +146,7 @@ $(O)/flags: FORCE
 	    $(PKG_CONFIG) --exists $$package || { \
 	        echo "make: $$package is missing: run scripts/install-deps" >&2; exit 1; }; \
 	done
-	@printf '%s\n' '$(compile)' '$(link) $(libs)' '$(cmocka_libs)' '$(library_sources)' >$@.new
+	@printf '%s\n' '$(compile)' '$(link) $(libs)' '$(test_cflags) $(cmocka_libs)' '$(library_sources)' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 .PHONY: FORCE
@@ -180,6 +183,10 @@ check-unit: $(unit_programs) ## run the unit tests
 check-mount: $(O)/tidfs $(tool_programs) ## run the tests that mount a store
 	$(Q)$(run_tests) $(mount_tests)
 
+.PHONY: bench
+bench: $(O)/tidfs $(tool_programs) ## measure against other filesystems, as root; T names the parts (scripts/bench has the list)
+	$(Q)TIDFS=$(abspath $(O)/tidfs) TIDFS_TOOLS=$(abspath $(O)/tests) scripts/bench $(T)
+
 .PHONY: fuzz
 fuzz: ## run each fuzzer for FUZZ_SECONDS
 	$(Q)$(MAKE) --no-print-directory D=fuzz CC=clang fuzz-built
@@ -203,7 +210,7 @@ lint: ## clang-format, clang-tidy, cppcheck, shellcheck
 	$(say) FORMAT
 	$(Q)clang-format --dry-run -Werror $(all_c) $(headers)
 	$(say) TIDY
-	$(Q)printf '%s\n' $(all_c) | xargs -P "$$(nproc)" -n 4 sh -c 'clang-tidy --quiet "$$@" -- \
+	$(Q)printf '%s\n' $(all_c) | xargs -P "$$(nproc)" -n 1 sh -c 'clang-tidy --quiet "$$@" -- \
 	    -std=c17 $(defines) $(package_cflags) $(cmocka_cflags) 2>/dev/null' clang-tidy
 	$(say) CPPCHECK
 	$(Q)mkdir -p $(O)/cppcheck && cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \

@@ -217,7 +217,7 @@ void driver_op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t siz
         housekeeping_drop_pages(driver, id);
     } else if (written == 0) {
         written = head_write(driver->head, oid, (uint64_t)offset, size, (const uint8_t *)data,
-                             driver->keeps_times && file->writepage);
+                             driver->write_back && file->writepage);
     }
     if (written < 0) {
         fuse_reply_err(req, (int)-written);

@@ -93,6 +93,12 @@ void driver_op_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, st
     struct view_attr attr;
     uint64_t result = 0;
     size_t length;
+    if (driver->write_back) {
+        /* The kernel has data that it did not write back yet, and asks us all the same: what is a hole here may be full there. It takes
+         * this answer to mean that a file has no holes, and never asks again. */
+        fuse_reply_err(req, ENOSYS);
+        return;
+    }
     int rc = driver_node(driver, id, &node);
     if (rc == 0 && offset < 0) {
         rc = -ENXIO;

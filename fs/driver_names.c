@@ -9,7 +9,7 @@
 #include "history/when.h"
 #include "store/tid.h"
 
-#define LISTED_MAX 20 /* transactions that /at lists */
+#define LISTED_MAX 21 /* `now`, and the 20 transactions before it */
 
 static const char readme[] =
     "This is a tidfs mount: a filesystem that remembers.\n"

@@ -100,9 +100,8 @@ struct driver {
     uint64_t poll_ns;   /* how often to look for another process's commits and tags; 0: never */
     bool single_view;   /* at=: the root is a view */
     bool shared;        /* allow_other */
-    bool write_back;    /* asked for; what came of it is `keeps_times` */
+    bool write_back;    /* the kernel gathers writes, and keeps the times of what it wrote */
     bool stateless;     /* the kernel does without open and opendir */
-    bool keeps_times;   /* the kernel keeps the times of files that it writes back */
     struct root_view root;
     uid_t uid;
     gid_t gid;

@@ -38,7 +38,7 @@ static void session_init(void *context, struct fuse_conn_info *conn) {
     conn->time_gran = 1;
     driver->stateless =
         (conn->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0 && (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
-    driver->keeps_times = (conn->want & FUSE_CAP_WRITEBACK_CACHE) != 0;
+    driver->write_back = (conn->want & FUSE_CAP_WRITEBACK_CACHE) != 0;
     if (driver->ready != NULL) {
         driver->ready(driver->ready_context);
     }

@@ -387,7 +387,15 @@ static void moved(struct object *object, struct object *from, struct object *to)
     to->record.nlink++;
 }
 
-static void rename_apply(struct head *head, struct end *from, struct end *to, bool exchange) {
+/* What RENAME_WHITEOUT leaves where the name was: a character device 0:0, by which overlayfs knows that something was removed. It has the
+ * owner of what was there. NULL without memory. */
+static struct object *make_whiteout(struct head *head, const struct end *from) {
+    struct making making = {.mode = S_IFCHR, .uid = from->object->record.uid, .gid = from->object->record.gid};
+    return make_object(head, from->directory, &making, head_clock());
+}
+
+/* whiteout: NULL, or what takes the place of the old name. */
+static void rename_apply(struct head *head, struct end *from, struct end *to, bool exchange, struct object *whiteout) {
     struct timespec now = head_clock();
     directory_remove(head, from->directory, from->dentry);
     if (to->object)
@@ -399,6 +407,8 @@ static void rename_apply(struct head *head, struct end *from, struct end *to, bo
         directory_add(head, from->directory, from->dentry, to->object->oid, to->object->record.mode & S_IFMT);
         moved(to->object, to->directory, from->directory);
         touch_object(head, to->object, now);
+    } else if (whiteout) {
+        directory_add(head, from->directory, from->dentry, whiteout->oid, S_IFCHR);
     } else {
         dentry_settle(head, from->directory, from->dentry);
     }
@@ -415,7 +425,7 @@ static void rename_apply(struct head *head, struct end *from, struct end *to, bo
 static int rename_locked(struct head *head, uint64_t parent, const char *name, size_t length, uint64_t new_parent,
                          const char *new_name, size_t new_length, unsigned flags) {
     struct end from = {0}, to = {0};
-    int rc = head_may_change(head, false, 0);
+    int rc = head_may_change(head, flags & RENAME_WHITEOUT, 256);
     if (rc == 0)
         rc = object_get_directory(head, parent, &from.directory);
     if (rc == 0)
@@ -433,12 +443,15 @@ static int rename_locked(struct head *head, uint64_t parent, const char *name, s
         rc = rename_check(head, &from, &to, flags);
     /* Two names of one file, or a name and itself: nothing happens (POSIX). */
     bool nothing = rc == 0 && to.object == from.object;
-    if (rc == 0 && !nothing && (flags & RENAME_EXCHANGE))
+    struct object *whiteout = NULL;
+    if (rc == 0 && !nothing && (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)))
         rc = directory_prepare(head, from.directory, name, length, &from.dentry);
     if (rc == 0 && !nothing)
         rc = directory_prepare_removal(head, 2);
+    if (rc == 0 && !nothing && (flags & RENAME_WHITEOUT) && !(whiteout = make_whiteout(head, &from)))
+        rc = -ENOMEM;
     if (rc == 0 && !nothing)
-        rename_apply(head, &from, &to, flags & RENAME_EXCHANGE);
+        rename_apply(head, &from, &to, flags & RENAME_EXCHANGE, whiteout);
     else if (to.dentry)
         dentry_settle(head, to.directory, to.dentry);
     return rc;
@@ -446,9 +459,9 @@ static int rename_locked(struct head *head, uint64_t parent, const char *name, s
 
 int head_rename(struct head *head, uint64_t parent, const char *name, size_t length, uint64_t new_parent,
                 const char *new_name, size_t new_length, unsigned flags) {
-    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
         return -EINVAL;
-    if ((flags & RENAME_NOREPLACE) && (flags & RENAME_EXCHANGE))
+    if ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
         return -EINVAL;
     int rc = name_check(name, length);
     if (rc == 0)

@@ -18,7 +18,7 @@ umask 022
 export LC_ALL=C TZ=UTC
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-TIDFS=$(realpath "${TIDFS:-$root/build/tidfs}")
+TIDFS=$(realpath "${TIDFS:-$root/build/tidfs}") || exit 2
 TIDFS_TOOLS=$(realpath -m "${TIDFS_TOOLS:-$root/build/tests}")
 export TIDFS
 # shellcheck disable=SC2034 # for the scripts that source this
@@ -81,7 +81,7 @@ run_tests() {
         # Not in a condition, where errexit would be off.
         (
             set -e -E
-            trap 'show_failure "$BASH_COMMAND"' ERR
+            trap 'show_failure "$BASH_COMMAND" >&2' ERR
             cd "$DIR"
             $test
         )
@@ -136,18 +136,15 @@ commit() {
     tidfs commit ${1:+-m "$1"} "$MNT"
 }
 
-# counter GROUP KEY [DIR], or counter KEY "" [DIR]: a number of `tidfs status --json`; 0 if it has none of that name.
+# counter [GROUP] KEY: a number of `tidfs status --json`.
 counter() {
-    local json value
-    json=$(tidfs status --json "${3:-$MNT}" | tr -d ' \n')
-    if [ -n "$2" ]; then
-        json=$(grep -o "\"$1\":{[^}]*}" <<<"$json") || true
-        value=$(grep -o "\"$2\":[0-9]*" <<<"$json") || true
-    else
-        value=$(grep -o "\"$1\":[0-9]*" <<<"$json") || true
+    local json
+    json=$(tidfs status --json "$MNT")
+    if [ $# = 2 ]; then
+        json=$(grep -o "\"$1\": {[^}]*}" <<<"$json")
+        shift
     fi
-    value=${value##*:}
-    echo "${value:-0}"
+    grep -o "\"$1\": [0-9]*" <<<"$json" | grep -o '[0-9]*$'
 }
 
 # ---------------------------------------------------------------- saying what must hold
@@ -209,7 +206,7 @@ assert_same_tree() {
         head -n 20 "$DIR/.listing.diff"
         fail "$1 and $2 list differently" || return 1
     }
-    diff -r --no-dereference "$1" "$2" >"$DIR/.content.diff" || {
+    diff -r --no-dereference "$1/" "$2/" >"$DIR/.content.diff" || {
         head -n 20 "$DIR/.content.diff"
         fail "$1 and $2 differ" || return 1
     }
@@ -220,7 +217,7 @@ in_head() {
     (cd "$MNT/head" && "$@")
 }
 
-# newest_tid: of the last transaction, whatever the clock says.
+# newest_tid: of the last transaction, whatever the clock says. Seals what is pending, as everything does that asks for now.
 newest_tid() {
     in_head "$TIDFS" log -n 1 | grep -oE '[0-9a-f]{16}' | head -n 1
 }

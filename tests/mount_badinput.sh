@@ -88,8 +88,8 @@ test_mount_point_busy() {
 
 test_unmount_of_what_is_no_mount() {
     mkdir "$MNT"
-    expect_fail 1 "$MNT" tidfs umount "$MNT"
-    expect_fail 1 "$DIR/nowhere" tidfs umount "$DIR/nowhere"
+    expect_fail any "$MNT" tidfs umount "$MNT"
+    expect_fail any "$DIR/nowhere" tidfs umount "$DIR/nowhere"
     expect_fail 1 "$MNT|not.*tidfs" tidfs commit "$MNT"
 }
 
@@ -97,7 +97,7 @@ test_unmount_of_a_busy_mount() {
     make_store
     mount_store
     exec 7<"$MNT/head/dir/small"
-    expect_fail 1 'busy' tidfs umount "$MNT"
+    expect_fail any 'busy|in use' tidfs umount "$MNT"
     assert_eq 'still mounted' "$(cat <&7)" one
     exec 7<&-
     unmount
@@ -122,7 +122,6 @@ test_second_writer_is_told_who_holds_it() {
 
 test_unknown_options() {
     make_store
-    mkdir "$MNT"
     expect_fail 2 'comit-interval' tidfs mount -o comit-interval=1s "$STORE" "$MNT"
     expect_fail 2 'commit-interval' tidfs mount -o commit-interval=soon "$STORE" "$MNT"
     expect_fail 2 'history' tidfs mount -o history=nobody "$STORE" "$MNT"
@@ -180,7 +179,7 @@ test_truncated_body() {
     expect_fail any 'Input/output error' cat "$MNT/head/dir/large"
     expect_fail any 'Input/output error' cat "$MNT/at/$TWO/dir/large"
     assert_eq 'another file' "$(cat "$MNT/head/dir/small")" one
-    assert_match 'the log' "$(cat "$DIR/log")" 'bodies/'
+    assert_match 'the log' "$(cat "$DIR/log")" 'body file .* damaged'
     # The present can go on, and what is written now is whole.
     seq 100000 >"$MNT/head/dir/new"
     commit after >/dev/null
@@ -251,44 +250,45 @@ test_damaged_pages() {
     assert_store_whole
 }
 
+# What is deleted stays in history, so only more room, or packing, ends it; until then the present can be read and deleted from.
 test_full_disk() {
     local i
     need_root
     mkdir "$DIR/disk"
-    mount -t tmpfs -o size=24m tidfs-test "$DIR/disk"
+    mount -t tmpfs -o size=16m tidfs-test "$DIR/disk"
     STORE=$DIR/disk/store
     make_store
     mount_store commit-interval=1h
     echo kept >"$MNT/head/kept"
     commit kept >/dev/null
     expect_fail 1 'No space left' dd if=/dev/urandom of="$MNT/head/big" bs=1M count=40 conv=fsync status=none
-    # The store is at its last good transaction, and the way out is the usual one.
     assert_eq 'what was there before' "$(cat "$MNT/head/kept")" kept
-    rm -f "$MNT/head/big"
-    echo small >"$MNT/head/after"
-    sync "$MNT/head/after"
+    rm "$MNT/head/big"
+    commit 'deleted on a full disk' >/dev/null
+    expect_fail 1 'No space left' dd if=/dev/urandom of="$MNT/head/more" bs=1M count=4 conv=fsync status=none
+    rm -f "$MNT/head/more"
     unmount
     assert_store_whole
     mount_store
-    assert_eq 'what was written after making room' "$(cat "$MNT/head/after")" small
-    assert_eq 'what was there before' "$(cat "$MNT/head/kept")" kept
-    [ ! -e "$MNT/head/big" ] || fail 'the file that did not fit is back'
+    assert_eq 'what was there before, mounted again' "$(cat "$MNT/head/kept")" kept
+    [ ! -e "$MNT/head/big" ] || fail 'a file that was deleted on a full disk is back'
 
-    # Until nothing at all fits, a file at a time.
-    for ((i = 0; i < 100; i++)); do
+    # More room, until it is full again: each file that was acknowledged is there.
+    mount -o remount,size=32m "$DIR/disk"
+    for ((i = 0; i < 200; i++)); do
         if ! dd if=/dev/urandom of="$MNT/head/fill$i" bs=256K count=1 conv=fsync status=none 2>"$DIR/error"; then
             grep -q 'No space left' "$DIR/error"
             break
         fi
+        sha1sum "$MNT/head/fill$i" >>"$DIR/acknowledged"
     done
-    [ "$i" -lt 100 ] || fail 'the disk never got full'
-    [ "$i" -gt 2 ] || fail 'not even two files of 256 KiB fit'
-    cmp -s "$MNT/head/fill0" "$MNT/at/now/fill0" || fail 'a file that was acknowledged before the disk was full'
-    unmount || true
+    [ "$i" -lt 200 ] || fail 'the disk never got full'
+    [ "$i" -gt 20 ] || fail "only $i files of 256 KiB fit into 16 MiB"
+    sha1sum --quiet -c "$DIR/acknowledged"
+    kill -9 "$(tidfs info "$STORE" | grep -oE 'process [0-9]+' | grep -oE '[0-9]+')"
     tidfs verify "$STORE" >/dev/null
     mount_store
-    assert_eq 'after mounting the full store' "$(cat "$MNT/head/kept")" kept
-    assert_eq 'size of an acknowledged file' "$(stat -c %s "$MNT/head/fill0")" 262144
+    sha1sum --quiet -c "$DIR/acknowledged"
     unmount
     assert_store_whole
     umount "$DIR/disk"

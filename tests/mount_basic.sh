@@ -41,7 +41,7 @@ test_what_is_written_is_read_back() {
 test_the_root_shows_what_it_should() {
     make_three
     assert_eq 'ls of the root' "$(find "$MNT" -mindepth 1 -maxdepth 1 -printf '%P\n' | sort | tr '\n' ' ')" 'README at before head '
-    assert_match 'README' "$(cat "$MNT/README")" '/at/'
+    assert_match 'README' "$(cat "$MNT/README")" 'at/WHEN/'
     expect_fail 1 'Read-only|Permission|not permitted' touch "$MNT/new"
     expect_fail 1 'Read-only|Permission|not permitted' touch "$MNT/at/new"
     expect_fail 1 'Read-only|Permission|not permitted|Is a directory' rm -r "$MNT/README"
@@ -113,7 +113,7 @@ test_views_are_read_only_for_everything() {
         expect_fail 1 'Read-only file system' setfattr -n user.a -v b "$view/dir/f"
         expect_fail 1 'Read-only file system' mkfifo "$view/new"
         expect_fail any 'Read-only file system' bash -c "echo x >>'$view/dir/f'"
-        expect_fail 1 'Read-only file system' "$file" exchange "$view/dir/f" "$view/dir"
+        expect_fail 1 'Read-only file system' "$file" noreplace "$view/dir/f" "$view/dir/g"
     done
     unmount
 }
@@ -159,20 +159,22 @@ test_tags() {
     unmount
 }
 
-test_at_lists_tags_now_and_the_newest_twenty() {
+# All names that lead to a transaction by its tid are directories, so what is listed, as a symlink to one, has names that move.
+test_at_lists_tags_now_and_the_twenty_before() {
     local i
     make_three
-    in_head "$TIDFS" tag release-1 "$ONE"
+    in_head "$TIDFS" tag release-1 "$ONE" >/dev/null
     for ((i = 0; i < 25; i++)); do
         echo "$i" >"$MNT/head/dir/f"
         commit >>"$DIR/tids"
     done
-    { echo now && echo release-1 && tail -n 20 "$DIR/tids"; } | sort >"$DIR/expected"
-    find "$MNT/at" -mindepth 1 -printf '%P\n' | sort >"$DIR/found"
-    diff "$DIR/expected" "$DIR/found"
     assert_eq 'entries that are no symlinks' "$(find "$MNT/at" -mindepth 1 -maxdepth 1 ! -type l)" ''
-    # A name from the listing leads where it says.
-    assert_eq 'through a listed tid' "$(cat "$MNT/at/$(tail -n 1 "$DIR/tids")/dir/f")" 24
+    { echo "$ONE" && tail -n 21 "$DIR/tids"; } | sort >"$DIR/expected"
+    find "$MNT/at" -mindepth 1 -printf '%l\n' | sort >"$DIR/found"
+    diff "$DIR/expected" "$DIR/found"
+    assert_eq 'a tag' "$(readlink "$MNT/at/release-1")" "$ONE"
+    assert_eq 'now' "$(readlink "$MNT/at/now")" "$(tail -n 1 "$DIR/tids")"
+    assert_eq 'what /before lists' "$(find "$MNT/before" -mindepth 1 ! -type l)" ''
     unmount
 }
 
@@ -223,7 +225,7 @@ test_log() {
     echo x >"$MNT/head/other"
     commit other >/dev/null
     assert_eq 'log of a path' "$(in_head "$TIDFS" log dir/f | grep -oE "$ONE|$TWO|$THREE" | tr '\n' ' ')" "$THREE $TWO $ONE "
-    assert_eq 'log of a directory leaves others out' "$(in_head "$TIDFS" log dir | grep -c other)" 0
+    assert_eq 'log of a directory leaves others out' "$(in_head "$TIDFS" log dir | { grep other || true; })" ''
     in_head "$TIDFS" log --json >"$DIR/json"
     assert_match 'log --json' "$(tr -d ' \n' <"$DIR/json")" "\"tid\":\"$TWO\""
     # In a view the log stops at the view's own transaction.
@@ -232,23 +234,44 @@ test_log() {
 }
 
 test_seals_after_the_interval() {
-    local tid
+    local commits
     new_store
     mount_store commit-interval=100ms
+    commits=$(counter commits)
     echo one >"$MNT/head/f"
-    tid=$(newest_tid)
-    wait_until 5 bash -c "[ \"\$(cat '$MNT/head/f')\" = one ] && [ -n \"\$(ls '$MNT/at' | grep -E '^[0-9a-f]{16}\$')\" ]"
-    tid=$(newest_tid)
-    assert_eq 'sealed by the interval' "$(cat "$MNT/at/$tid/f")" one
+    wait_until 5 is_sealed
+    assert_eq 'commits' "$(counter commits)" $((commits + 1))
+    assert_eq 'sealed by the interval' "$(cat "$MNT/at/$(newest_tid)/f")" one
     unmount
 }
 
+test_dirty_limit_seals() {
+    new_store
+    mount_store commit-interval=1h,dirty-limit=1M
+    dd if=/dev/urandom of="$MNT/head/f" bs=64k count=40 status=none
+    wait_until 5 [ "$(counter commits)" -ge 2 ]
+    unmount
+}
+
+# is_sealed: nothing is pending.
+is_sealed() {
+    [ "$(counter pending objects)" = 0 ]
+}
+
 test_fsync_seals() {
+    local commits
     new_store
     mount_store commit-interval=1h
+    commits=$(counter commits)
     echo one >"$MNT/head/f"
+    ! is_sealed || fail 'sealed before it was asked for'
     sync "$MNT/head/f"
-    assert_eq 'sealed by fsync' "$(cat "$MNT/at/$(newest_tid)/f")" one
+    is_sealed || fail 'not sealed by fsync of a file'
+    mkdir "$MNT/head/dir"
+    ! is_sealed || fail 'sealed before it was asked for'
+    sync "$MNT/head/dir"
+    is_sealed || fail 'not sealed by fsync of a directory'
+    assert_eq 'commits' "$(counter commits)" $((commits + 2))
     unmount
 }
 
@@ -387,6 +410,7 @@ test_rename() {
 }
 
 test_link_counts_and_special_files() {
+    local tid
     need_root
     new_store
     mount_store dev
@@ -400,10 +424,10 @@ test_link_counts_and_special_files() {
     assert_eq 'links of a file' "$(stat -c %h f)" 2
     ln -s "$(printf '%04095d' 0)" long
     assert_eq 'length of a symlink' "$(readlink long | tr -d '\n' | wc -c)" 4095
-    commit >/dev/null
+    tid=$(commit)
     rm f
     assert_eq 'links after one is gone' "$(stat -c %h dir/second)" 1
-    assert_eq 'links in a view' "$(stat -c %h "$MNT/at/$(newest_tid)/f")" 2
+    assert_eq 'links in a view' "$(stat -c %h "$MNT/at/$tid/f")" 2
     assert_eq 'special file in a view' "$(stat -c '%F %t %T' "$MNT/at/now/null")" 'character special file 1 3'
     assert_eq 'fifo in a view' "$(stat -c %F "$MNT/at/now/fifo")" fifo
     cd "$DIR"
@@ -412,15 +436,16 @@ test_link_counts_and_special_files() {
 }
 
 test_extended_attributes_and_acls() {
+    local tid
     new_store
     mount_store
     echo x >"$MNT/head/f"
     setfattr -n user.colour -v blue "$MNT/head/f"
     setfattr -n user.empty "$MNT/head/f"
-    commit >/dev/null
+    tid=$(commit)
     setfattr -n user.colour -v red "$MNT/head/f"
-    assert_eq 'attribute' "$(getfattr --only-values -n user.colour "$MNT/head/f")" red
-    assert_eq 'attribute in a view' "$(getfattr --only-values -n user.colour "$MNT/at/$(newest_tid)/f")" blue
+    assert_eq 'attribute' "$(getfattr --absolute-names --only-values -n user.colour "$MNT/head/f")" red
+    assert_eq 'attribute in a view' "$(getfattr --absolute-names --only-values -n user.colour "$MNT/at/$tid/f")" blue
     setfattr -x user.colour "$MNT/head/f"
     assert_eq 'list' "$(getfattr "$MNT/head/f" 2>/dev/null | grep -c '^user')" 1
     expect_fail 1 'No such attribute' getfattr -n user.colour "$MNT/head/f"
@@ -454,8 +479,9 @@ test_copies_from_history_share_the_bytes() {
     # What is shared is not tied together.
     printf changed | dd of="$MNT/head/dir2/1" bs=1 seek=5000000 conv=notrunc status=none
     cmp -s "$MNT/head/dir/1" "$MNT/head/dir3/1"
+    set +o pipefail # cmp tells that it found some
     ! cmp -s "$MNT/head/dir/1" "$MNT/head/dir2/1" || fail 'a change of the copy is not seen'
-    assert_eq 'differing bytes' "$(cmp -l "$MNT/head/dir/1" "$MNT/head/dir2/1" | wc -l | grep -cE '^[67]$')" 1
+    assert_eq 'differing bytes' "$(cmp -l "$MNT/head/dir/1" "$MNT/head/dir2/1" | awk '$1 <= 5000000 || $1 > 5000007' | wc -l)" 0
     unmount
     mount_store
     assert_eq 'the changed copy' "$(dd if="$MNT/head/dir2/1" bs=1 skip=5000000 count=7 status=none)" changed
@@ -548,26 +574,52 @@ test_fstab_and_mount_helper() {
     umount "$MNT"
 }
 
-# as_user COMMAND…: as one who is not root, with a home below $DIR.
+# as_user COMMAND…: as one who is not root.
+user=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$WORK/home" USER=nobody)
 as_user() {
-    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$DIR/home" USER=nobody "$@"
+    "${user[@]}" "$@"
+}
+
+# in_namespace [as_user] COMMAND…: where $namespace, a process, sees things.
+in_namespace() {
+    local enter=(nsenter -t "$namespace" -m --)
+    if [ "$1" = as_user ]; then
+        shift
+        "${enter[@]}" "${user[@]}" "$@"
+    else
+        "${enter[@]}" "$@"
+    fi
 }
 
 test_ordinary_user() {
+    local tidfs=$DIR/home/tidfs mnt=$DIR/home/mnt
     need_root
+    need nsenter
     chmod 755 "$WORK" "$DIR"
     mkdir "$DIR/home"
-    cp "$TIDFS" "$DIR/home/tidfs" # the build may lie where only root may go
+    cp "$TIDFS" "$tidfs" # the build may lie where only root may go
     chown -R 65534:65534 "$DIR/home"
-    as_user "$DIR/home/tidfs" init "$DIR/home/store"
-    as_user mkdir "$DIR/home/mnt"
-    as_user "$DIR/home/tidfs" mount "$DIR/home/store" "$DIR/home/mnt"
-    as_user bash -c "echo mine >'$DIR/home/mnt/head/f'"
-    assert_match 'commit' "$(as_user "$DIR/home/tidfs" commit -m mine "$DIR/home/mnt")" '^[0-9a-f]{16}$'
-    assert_eq 'reading back' "$(as_user cat "$DIR/home/mnt/at/now/f")" mine
-    assert_eq 'owner' "$(as_user stat -c %u "$DIR/home/mnt/head/f")" 65534
-    expect_fail any 'Permission denied' ls "$DIR/home/mnt"
-    as_user "$DIR/home/tidfs" umount "$DIR/home/mnt"
+
+    # Everybody may open /dev/fuse where udev runs; in a container it may be root's alone. So they get one of their own to see.
+    mknod -m 666 "$DIR/fuse" c 10 229
+    # shellcheck disable=SC2016 # the inner shell expands them
+    # A slave of the rest, so that what is unmounted there does not live on here.
+    unshare -m --propagation slave sh -c 'mount --bind "$1" /dev/fuse && : >"$1.ready" && exec sleep 600' sh "$DIR/fuse" >/dev/null &
+    namespace=$!
+    # shellcheck disable=SC2064 # what they are now: the function's variables are gone by then
+    trap "nsenter -t $namespace -m umount -l '$mnt' 2>/dev/null || true; kill $namespace" EXIT
+    wait_until 5 [ -e "$DIR/fuse.ready" ]
+
+    in_namespace as_user "$tidfs" init "$DIR/home/store"
+    in_namespace as_user mkdir "$mnt"
+    in_namespace as_user "$tidfs" mount "$DIR/home/store" "$mnt"
+    in_namespace as_user sh -c "echo mine >'$mnt/head/f'"
+    assert_match 'commit' "$(in_namespace as_user "$tidfs" commit -m mine "$mnt")" '^[0-9a-f]{16}$'
+    assert_eq 'reading back' "$(in_namespace as_user cat "$mnt/at/now/f")" mine
+    assert_eq 'owner' "$(in_namespace as_user stat -c %u "$mnt/head/f")" 65534
+    expect_fail any 'Permission denied' in_namespace ls "$mnt"
+    in_namespace as_user "$tidfs" umount "$mnt"
+    as_user "$tidfs" verify "$DIR/home/store" >/dev/null
 }
 
 test_history_is_the_owners_when_shared() {

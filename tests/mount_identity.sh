@@ -1,24 +1,20 @@
 #!/usr/bin/env bash
-# What makes stock tools right and fast on history: inode numbers that say which version a file is. A tree of FILES files, two
+# What makes stock tools right and fast on history: inode numbers that say which version a file is. A tree of 10,000 files, two
 # views that differ in ten of them, and the programs that people compare, copy and edit with.
-#
-# Environment: FILES (default 10,000).
 . "$(dirname "$0")/lib.sh"
-
-FILES=${FILES:-10000}
 
 # The ten files that change between the views, and what happens to each, are the same in every test. All keep their size:
 # diff -q tells files of different sizes apart without reading them.
 changed=(a/0/0/file0 a/1/2/file3 a/3/3/file33 a/5/0/file50 a/6/6/file6 a/7/8/file78 a/8/1/file81 a/9/9/file99 a/9/9/deep/er/est/file linked)
 
-# make_tree: FILES files in 100 directories of three levels, and two hard links.
+# make_tree: 10,000 files in 100 directories of three levels, and two hard links.
 make_tree() {
     local i top next
     cd "$MNT/head"
     for top in 0 1 2 3 4 5 6 7 8 9; do
         for next in 0 1 2 3 4 5 6 7 8 9; do
             mkdir -p "a/$top/$next"
-            for ((i = 0; i < FILES / 100; i++)); do
+            for ((i = 0; i < 100; i++)); do
                 echo "content of $top $next $i, version 1" >"a/$top/$next/file$i"
             done
         done
@@ -30,6 +26,8 @@ make_tree() {
     ln -s a/0/0/file0 symlink
     echo 'another hard link' >kept
     ln kept a/2/2/kept-name
+    # rsync leaves a directory's time alone if it is off by less than a second.
+    find . -type d -exec touch -d '2001-02-03 04:05:06.789' {} +
     cd "$DIR"
 }
 
@@ -94,16 +92,16 @@ test_inode_numbers_identify_versions() {
 
 test_diff_of_head_and_now_finds_changes() {
     make_views
-    assert_eq 'diff of the same' "$(diff -rq --no-dereference "$B" "$MNT/at/now")" ''
+    assert_eq 'diff of the same' "$(diff -rq --no-dereference "$B" "$MNT/at/now/")" ''
     echo more >>"$MNT/head/a/0/0/file7"
-    assert_eq 'diff after a change' "$(diff -rq --no-dereference "$B" "$MNT/at/now/")" \
+    assert_eq 'diff after a change' "$(diff -rq --no-dereference "$B" "$MNT/at/now/" || true)" \
         "Files $B/a/0/0/file7 and $MNT/at/now/a/0/0/file7 differ"
 }
 
 test_tar_and_rsync_of_both_views_are_right() {
     make_views
     mkdir "$DIR/tar"
-    tar -C "$MNT/at" -cf - "$(basename "$A")" "$(basename "$B")" | tar -C "$DIR/tar" -xf -
+    tar -C "$MNT/at" --format=posix -cf - "$(basename "$A")" "$(basename "$B")" | tar -C "$DIR/tar" -xf -
     rsync -aH "$A" "$B" "$DIR/rsync/"
     for copy in "$DIR/tar" "$DIR/rsync"; do
         assert_same_tree "$A" "$copy/$(basename "$A")" times

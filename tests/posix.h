@@ -42,14 +42,16 @@ void posix_cases(const char *group, const struct posix_case *cases, size_t count
 _Noreturn void posix_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void posix_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+int posix_must_int(int returned, const char *call, const char *file, int line);
+long posix_must_long(long returned, const char *call, const char *file, int line);
+void *posix_must_pointer(void *returned, const char *call, const char *file, int line);
+
 /* What must hold. `must` gives what the call returned. */
 #define must(call)                                                                                                     \
-    __extension__({                                                                                                    \
-        __typeof__(call) returned_ = (call);                                                                           \
-        if (returned_ == (__typeof__(call))-1)                                                                         \
-            posix_fail(__FILE__, __LINE__, "%s: expected success, got %s", #call, strerrorname_np(errno));             \
-        returned_;                                                                                                     \
-    })
+    _Generic((call), int                                                                                               \
+             : posix_must_int, long                                                                                    \
+             : posix_must_long, default                                                                                \
+             : posix_must_pointer)((call), #call, __FILE__, __LINE__)
 #define must_fail(error, call)                                                                                         \
     do {                                                                                                               \
         if ((call) != (__typeof__(call))-1)                                                                            \

@@ -154,6 +154,26 @@ void posix_skip(const char *format, ...) {
     _exit(SKIPPED);
 }
 
+static void must_have_succeeded(bool succeeded, const char *call, const char *file, int line) {
+    if (!succeeded)
+        posix_fail(file, line, "%s: expected success, got %s", call, strerrorname_np(errno));
+}
+
+int posix_must_int(int returned, const char *call, const char *file, int line) {
+    must_have_succeeded(returned != -1, call, file, line);
+    return returned;
+}
+
+long posix_must_long(long returned, const char *call, const char *file, int line) {
+    must_have_succeeded(returned != -1, call, file, line);
+    return returned;
+}
+
+void *posix_must_pointer(void *returned, const char *call, const char *file, int line) {
+    must_have_succeeded(returned != (void *)-1, call, file, line);
+    return returned;
+}
+
 /* ---------------------------------------------------------------- who */
 
 void need_root(void) {
