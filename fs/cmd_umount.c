@@ -9,6 +9,7 @@
 
 #include "fs/arguments.h"
 #include "fs/command.h"
+#include "fs/live.h"
 #include "fs/mount.h"
 #include "fs/output.h"
 #include "store/lock.h"
@@ -17,21 +18,18 @@
 #define UMOUNT_DENIED 1
 #define UMOUNT_FAILED 32
 
-/* Has the kernel write back what programs wrote, and says so if that fails: unmounting itself would not. That history refused something
- * loses nothing. */
-static int flush(const char *point, struct error *err) {
-    int directory = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) {
-        return STORE_OK; /* not ours to look into; unmounting tells more */
+#define WAIT_MS 10000 /* for the driver to end */
+#define TICK_MS 5
+
+/* Has everything sealed while somebody can still hear that it fails: unmounting itself would not say. */
+static int seal(const char *point, struct error *err) {
+    struct error why = {0};
+    int rc = live_commit(point, NULL, NULL, NULL, &why);
+    if (rc != -ENOSPC && rc != -EDQUOT && rc != -EIO) {
+        return STORE_OK; /* sealed, or nothing that could be: not ours to look into, or read-only */
     }
-    int rc = STORE_OK;
-    if (syncfs(directory) != 0 && errno != EROFS) {
-        rc = error_set(err, STORE_IO,
-                       "%s: some of what was written could not be written back: %s; the next try unmounts all the same",
-                       point, strerror(errno));
-    }
-    (void)close(directory);
-    return rc;
+    return error_set(err, STORE_IO, "%s; mend that and try again, or unmount it with -l, which loses what is pending",
+                     why.text);
 }
 
 /* The driver of a writable mount, by the lock that it holds; 0 if there is none that we can tell. */
@@ -47,16 +45,22 @@ static pid_t find_driver(const char *store, const char *point) {
     return pid;
 }
 
-/* Until the driver has sealed what was pending and let go of the store. How long that takes is for the disk to say; a driver that dies
- * lets go, too. */
+/* Until the driver has let go of the store, so that it can be mounted again at once. A mount that lives on elsewhere (in another mount
+ * namespace, say) would keep it for ever; everything is sealed, so that is no reason to wait. */
 static void wait_for_driver(const char *store, const char *point, pid_t driver) {
     struct progress progress;
     progress_init(&progress, "waiting for the last transaction");
-    while (driver != 0 && find_driver(store, point) == driver) {
+    unsigned waited_ms = 0;
+    for (; waited_ms < WAIT_MS && driver != 0 && find_driver(store, point) == driver; waited_ms += TICK_MS) {
         progress_update(&progress, 0, 0);
-        nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = TICK_MS * 1000000L}, NULL);
     }
     progress_clear(&progress);
+    if (waited_ms >= WAIT_MS) {
+        output_error("umount: %s is unmounted and sealed, but still in use elsewhere (another mount namespace?): "
+                     "process %ld goes on with %s",
+                     point, (long)driver, store);
+    }
 }
 
 static int unmount(const char *directory, bool lazy) {
@@ -71,8 +75,8 @@ static int unmount(const char *directory, bool lazy) {
             rc = error_set(&err, STORE_NOT_A_STORE, "%s is not a mount of tidfs", point);
         }
     }
-    if (rc == STORE_OK && !dead) {
-        rc = flush(point, &err);
+    if (rc == STORE_OK && !dead && !lazy) {
+        rc = seal(point, &err);
     }
     if (rc == STORE_OK) {
         pid_t driver = mounted.read_only ? 0 : find_driver(mounted.source, point);

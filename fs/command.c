@@ -43,9 +43,11 @@ static const struct command commands[] = {
      "      --help  show this\n",
      EXIT_USAGE},
     {"mount", cmd_mount, "[-f] [-o OPTIONS] STORE DIR", "show a store as a filesystem", HELP_MOUNT, EXIT_USAGE},
-    {"umount", cmd_umount, "DIR", "seal what is pending and unmount",
+    {"umount", cmd_umount, "[-l] DIR", "seal what is pending and unmount",
      "Returns when everything is durable and the store is free for another mount.\n"
+     "Exits 32 if it could not, as umount(8) does.\n"
      "\n"
+     "  -l, --lazy  also while it is in use: those who use it keep it until they are done\n"
      "      --help  show this\n",
      EXIT_USAGE},
     {"commit", cmd_commit, "[-m MESSAGE | -F FILE] [--user NAME] [DIR]", "make what is pending a transaction, durably",

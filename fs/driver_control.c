@@ -13,9 +13,9 @@ static void name_user(uid_t uid, char *name, size_t size) {
     char space[4096];
     struct passwd entry, *found = NULL;
     if (getpwuid_r(uid, &entry, space, sizeof space, &found) == 0 && found != NULL) {
-        snprintf(name, size, "%s", found->pw_name);
+        (void)snprintf(name, size, "%s", found->pw_name);
     } else {
-        snprintf(name, size, "%u", (unsigned)uid);
+        (void)snprintf(name, size, "%u", (unsigned)uid);
     }
 }
 
@@ -92,8 +92,8 @@ static int report(struct driver *driver, struct control_status *status) {
     status->cache_bytes = cache.bytes;
     status->cache_historic_bytes = cache.historic_bytes;
     for (size_t kind = 0; kind < REQUEST_KINDS; kind++) {
-        snprintf(status->requests[kind].name, sizeof status->requests[kind].name, "%s",
-                 request_name((enum request)kind));
+        (void)snprintf(status->requests[kind].name, sizeof status->requests[kind].name, "%s",
+                       request_name((enum request)kind));
         status->requests[kind].count = atomic_load_explicit(&driver->requests[kind], memory_order_relaxed);
     }
     if (driver->single_view) {
@@ -102,8 +102,8 @@ static int report(struct driver *driver, struct control_status *status) {
         status->view_tid = driver->root.tid;
         pthread_mutex_unlock(&driver->root.lock);
     }
-    snprintf(status->store, sizeof status->store, "%s", store_directory(driver->store));
-    snprintf(status->subdir, sizeof status->subdir, "%s", driver->subdir);
+    (void)snprintf(status->store, sizeof status->store, "%s", store_directory(driver->store));
+    (void)snprintf(status->subdir, sizeof status->subdir, "%s", driver->subdir);
     return rc;
 }
 
@@ -124,12 +124,11 @@ void driver_op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
     (void)argument;
     (void)file;
     struct driver *driver = driver_request(req, REQUEST_IOCTL);
-    if (flags & FUSE_IOCTL_COMPAT) {
-        fuse_reply_err(req, ENOTTY);
-    } else if (command == CONTROL_COMMIT && in_size >= sizeof(struct control_commit) &&
-               out_size >= sizeof(struct control_commit)) {
+    bool known = (flags & FUSE_IOCTL_COMPAT) == 0;
+    if (known && command == CONTROL_COMMIT && in_size >= sizeof(struct control_commit) &&
+        out_size >= sizeof(struct control_commit)) {
         control_commit(req, driver, in);
-    } else if (command == CONTROL_STATUS && out_size >= sizeof(struct control_status)) {
+    } else if (known && command == CONTROL_STATUS && out_size >= sizeof(struct control_status)) {
         control_status(req, driver);
     } else {
         fuse_reply_err(req, ENOTTY);

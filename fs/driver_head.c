@@ -1,5 +1,6 @@
 /* The writable present: /head of a mount that writes its store. Nothing else can be changed, so every changing request is here. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/driver_private.h"
@@ -247,7 +248,7 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
     (void)source_file;
     (void)target_file;
     struct driver *driver = driver_request(req, REQUEST_COPY_RANGE);
-    struct node from;
+    struct node from = {.kind = NODE_TOP};
     uint64_t to, oid = 0, before = 0, copied = 0;
     int rc = flags != 0 ? -EINVAL : writable(driver, target, &to);
     if (rc == 0) {
@@ -273,17 +274,34 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
 
 /* ---- attributes with names ---- */
 
-/* The kernel's namespaces, and the two names of `system` that it gives a meaning to; anything else it would not give a local
- * filesystem either. */
-static bool xattr_supported(const char *name) {
-    static const char *const prefixes[] = {"user.", "trusted.", "security."};
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        size_t length = strlen(prefixes[i]);
-        if (strncmp(name, prefixes[i], length) == 0) {
-            return name[length] != '\0';
+/* Whether the caller is in a group, as far as one can tell: of what it is in besides its own, the kernel does not tell us; /proc does. */
+static bool caller_in_group(fuse_req_t req, gid_t gid) {
+    if (fuse_req_ctx(req)->uid == 0 || fuse_req_ctx(req)->gid == gid) {
+        return true;
+    }
+    int count = fuse_req_getgroups(req, 0, NULL);
+    gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
+    bool in = false;
+    if (groups != NULL) {
+        int got = fuse_req_getgroups(req, count, groups);
+        for (int i = 0; i < got && i < count && !in; i++) {
+            in = groups[i] == gid;
         }
     }
-    return strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0;
+    free(groups);
+    return in;
+}
+
+/* Who gives a file an access ACL loses its setgid bit if the file's group is not one of theirs, as with chmod. There the kernel sees to it; here it
+ * would only tell, in a way that libfuse does not pass on. Before the ACL is set: a moment without the bit harms nobody. */
+static int drop_setgid(fuse_req_t req, struct head *head, uint64_t oid) {
+    struct head_attr attr;
+    int rc = head_getattr(head, oid, &attr);
+    if (rc != 0 || (attr.mode & S_ISGID) == 0 || caller_in_group(req, attr.gid)) {
+        return rc;
+    }
+    attr.mode &= ~(uint32_t)S_ISGID;
+    return head_setattr(head, oid, HEAD_SET_MODE, &attr, &attr);
 }
 
 void driver_op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
@@ -291,7 +309,13 @@ void driver_op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const c
     uint64_t oid;
     int rc = writable(driver, id, &oid);
     if (rc == 0) {
-        rc = xattr_supported(name) ? head_setxattr(driver->head, oid, name, value, size, flags) : -EOPNOTSUPP;
+        rc = xattr_check_name(name);
+    }
+    if (rc == 0 && strcmp(name, "system.posix_acl_access") == 0) {
+        rc = drop_setgid(req, driver->head, oid);
+    }
+    if (rc == 0) {
+        rc = head_setxattr(driver->head, oid, name, value, size, flags);
     }
     fuse_reply_err(req, -rc);
 }
@@ -301,7 +325,10 @@ void driver_op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
     uint64_t oid;
     int rc = writable(driver, id, &oid);
     if (rc == 0) {
-        rc = xattr_supported(name) ? head_removexattr(driver->head, oid, name) : -EOPNOTSUPP;
+        rc = xattr_check_name(name);
+    }
+    if (rc == 0) {
+        rc = head_removexattr(driver->head, oid, name);
     }
     fuse_reply_err(req, -rc);
 }

@@ -4,6 +4,7 @@
  *    request to carry it out. This thread holds no lock when it notifies.
  *  - It drops views that were idle for long enough, when they are due.
  *  - On a read-only mount it looks for what other processes commit, and for a tag that moved.
+ *  - It answers what can be answered only after the kernel has written something back (driver_seek.c).
  *  - It takes the signals that end the mount.
  */
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include "fs/mount.h"
 
 #define NS_PER_MS    UINT64_C(1000000)
+#define HOUR_MS      3600000
 #define NEVER        UINT64_MAX
 #define PAGES_MAX    64
 #define LISTINGS_MAX 2 /* /at, or the root that follows a tag */
@@ -39,7 +41,7 @@ struct housekeeping {
     struct driver *driver;
     pthread_t thread, main;
     int wake, signals; /* eventfd, signalfd */
-    atomic_bool stop, quiet;
+    atomic_bool stop;
     atomic_bool view_used; /* since the last sweep */
     pthread_mutex_t lock;  /* what follows */
     struct listing_due listings[LISTINGS_MAX];
@@ -47,6 +49,7 @@ struct housekeeping {
     size_t page_count;
     uint64_t *changed;
     size_t changed_count;
+    struct seek *seeks; /* newest first */
     /* the thread's own */
     uint64_t root_table; /* of the root that the kernel knows */
     uint64_t poll_due_ns;
@@ -106,6 +109,15 @@ void housekeeping_drop_pages(struct driver *driver, fuse_ino_t id) {
     wake(keeping);
 }
 
+void housekeeping_seek(struct driver *driver, struct seek *seek) {
+    struct housekeeping *keeping = driver->housekeeping;
+    pthread_mutex_lock(&keeping->lock);
+    seek->next = keeping->seeks;
+    keeping->seeks = seek;
+    pthread_mutex_unlock(&keeping->lock);
+    wake(keeping);
+}
+
 void housekeeping_changed(struct driver *driver, uint64_t *oids, size_t count) {
     struct housekeeping *keeping = driver->housekeeping;
     if (keeping == NULL) { /* the kernel knows nothing yet */
@@ -138,7 +150,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 /* Drops the kernel's attributes, pages and listing of a node; one that it does not know is no error. */
 static void invalidate(struct housekeeping *keeping, fuse_ino_t id) {
-    if (!atomic_load(&keeping->quiet)) {
+    if (!atomic_load(&keeping->stop)) {
         (void)fuse_lowlevel_notify_inval_inode(keeping->driver->session, id, 0, 0);
     }
 }
@@ -179,6 +191,17 @@ static void drop_pages(struct housekeeping *keeping) {
     pthread_mutex_unlock(&keeping->lock);
     for (size_t i = 0; i < count; i++) {
         invalidate(keeping, ids[i]);
+    }
+}
+
+static void answer_seeks(struct housekeeping *keeping) {
+    pthread_mutex_lock(&keeping->lock);
+    struct seek *seeks = keeping->seeks;
+    keeping->seeks = NULL;
+    pthread_mutex_unlock(&keeping->lock);
+    for (struct seek *next; seeks != NULL; seeks = next) {
+        next = seeks->next;
+        seek_finish(keeping->driver, seeks, !atomic_load(&keeping->stop));
     }
 }
 
@@ -238,6 +261,7 @@ static uint64_t do_what_is_due(struct housekeeping *keeping) {
     next = earlier(next, drop_listings(keeping));
     drop_pages(keeping);
     drop_changed(keeping);
+    answer_seeks(keeping);
     return next;
 }
 
@@ -259,9 +283,9 @@ static void end_mount(struct housekeeping *keeping, uint32_t signal_number) {
     }
     fuse_session_exit(driver->session);
     /* The loop waits for a semaphore and looks at the session only when a signal interrupts that. It may be just about to wait: so again. */
-    while (!atomic_load(&keeping->quiet)) {
+    while (!atomic_load(&keeping->stop)) {
         pthread_kill(keeping->main, SIGUSR1);
-        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000000L}, NULL);
     }
 }
 
@@ -273,7 +297,7 @@ static void *housekeeper(void *context) {
         int timeout = -1;
         if (next != NEVER) {
             uint64_t ms = next > now ? (next - now) / NS_PER_MS + 1 : 0;
-            timeout = ms < 3600 * 1000 ? (int)ms : 3600 * 1000;
+            timeout = ms < HOUR_MS ? (int)ms : HOUR_MS;
         }
         if (poll(sources, 2, timeout) < 0) {
             continue; /* interrupted */
@@ -338,19 +362,12 @@ int housekeeping_start(struct driver *driver, pthread_t main) {
     return -rc;
 }
 
-void housekeeping_quiet(struct driver *driver) {
-    atomic_store(&driver->housekeeping->quiet, true);
-}
-
 void housekeeping_stop(struct driver *driver) {
     struct housekeeping *keeping = driver->housekeeping;
-    if (keeping == NULL) {
-        return;
-    }
-    atomic_store(&keeping->quiet, true);
     atomic_store(&keeping->stop, true);
     wake(keeping);
     pthread_join(keeping->thread, NULL);
+    answer_seeks(keeping); /* nobody hears it any more, but the requests are freed */
     driver->housekeeping = NULL;
     release(keeping);
 }

@@ -1,4 +1,4 @@
-/* Opening, reading, seeking and making durable. */
+/* Opening, reading and making durable. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -73,6 +73,8 @@ void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
     struct driver *driver = driver_request(req, REQUEST_READ);
     struct node node;
     size_t done = 0;
+    /* The kernel reads whole pages, and the last one ends where no file can. */
+    size = (uint64_t)offset > FILE_SIZE_MAX - size ? (size_t)(FILE_SIZE_MAX - (uint64_t)offset) : size;
     uint8_t *buffer = buffers_take(driver->buffers, size);
     int rc = buffer == NULL ? -ENOMEM : driver_node(driver, id, &node);
     if (rc == 0) {
@@ -84,43 +86,6 @@ void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
         fuse_reply_buf(req, (const char *)buffer, done);
     }
     buffers_give(driver->buffers, buffer, size);
-}
-
-void driver_op_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file) {
-    (void)file;
-    struct driver *driver = driver_request(req, REQUEST_LSEEK);
-    struct node node;
-    struct view_attr attr;
-    uint64_t result = 0;
-    size_t length;
-    if (driver->write_back) {
-        /* The kernel has data that it did not write back yet, and asks us all the same: what is a hole here may be full there. It takes
-         * this answer to mean that a file has no holes, and never asks again. */
-        fuse_reply_err(req, ENOSYS);
-        return;
-    }
-    int rc = driver_node(driver, id, &node);
-    if (rc == 0 && offset < 0) {
-        rc = -ENXIO;
-    } else if (rc == 0 && node.kind == NODE_HEAD && driver->head != NULL) {
-        rc = head_seek(driver->head, node.oid, (uint64_t)offset, whence, &result);
-    } else if (rc == 0 && node.kind == NODE_HEAD) {
-        rc = present_getattr(driver, node.oid, &attr);
-        rc = rc != 0 ? rc : view_file_seek(driver->store, attr.revision, (uint64_t)offset, whence, &result);
-    } else if (rc == 0 && node.kind == NODE_FILE) {
-        rc = view_file_seek(driver->store, node.revision, (uint64_t)offset, whence, &result);
-    } else if (rc == 0 && node.kind == NODE_README) {
-        (void)names_readme(&length);
-        rc = (uint64_t)offset >= length ? -ENXIO : 0;
-        result = whence == SEEK_DATA ? (uint64_t)offset : length;
-    } else if (rc == 0) {
-        rc = -EINVAL;
-    }
-    if (rc != 0) {
-        fuse_reply_err(req, -rc);
-    } else {
-        fuse_reply_lseek(req, (off_t)result);
-    }
 }
 
 /* One transaction holds everything, so making one file durable makes all of them so. */

@@ -1,8 +1,9 @@
 /* Directories' contents, as bare names (readdir) or with everything that a lookup of each would tell (readdirplus).
  *
- * Nothing is kept between the requests of one listing: the kernel says after which entry to go on, and an entry's place in its directory
- * never changes. 1 and 2 are "." and "..". In the head the newest name comes first, so that one that is made while the directory is being read
- * lies behind the reader.
+ * Nothing is kept between the requests of one listing: the kernel says after which entry to go on, and an entry's place in its directory, its
+ * index, never changes. 1 and 2 are "." and "..". In the head the newest name comes first and places descend, so that a name that is made while
+ * the directory is being read lies behind the reader, who thus comes to an end. (Positions stay small numbers: a program of 32 bits has no room for
+ * others.)
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,8 +11,7 @@
 
 #include "fs/driver_private.h"
 
-#define HEAD_PLACES (UINT64_C(1) << 62) /* an entry of the head has the place HEAD_PLACES - index */
-#define FIRST_FIXED 3                   /* place of the first name in directories that have no indexes of their own */
+#define FIRST_FIXED 3 /* place of the first name in directories that have no indexes of their own */
 
 struct listing {
     struct driver *driver;
@@ -99,7 +99,7 @@ static bool add_held(struct listing *listing, const char *name, size_t length, c
 /* ---- the head ---- */
 
 static bool add_head_name(void *context, const struct head_entry *entry) {
-    return add_name(context, entry->name, entry->length, entry->type, entry->oid, HEAD_PLACES - entry->index);
+    return add_name(context, entry->name, entry->length, entry->type, entry->oid, entry->index);
 }
 
 /* Names are gathered under the head's lock, and asked about one by one after that. */
@@ -122,7 +122,7 @@ static bool gather(void *context, const struct head_entry *entry) {
         return false;
     }
     struct gathered *item = &gathering->items[gathering->count++];
-    item->place = HEAD_PLACES - entry->index;
+    item->place = entry->index;
     item->oid = entry->oid;
     item->type = entry->type;
     item->length = entry->length;
@@ -134,7 +134,9 @@ static bool gather(void *context, const struct head_entry *entry) {
 
 static int list_head(struct listing *listing, uint64_t next) {
     struct head *head = listing->driver->head;
-    uint64_t oid = listing->node->oid, from = next <= FIRST_FIXED ? UINT64_MAX : HEAD_PLACES - next;
+    uint64_t oid = listing->node->oid;
+    uint64_t from =
+        next <= FIRST_FIXED ? UINT64_MAX : next - 2; /* `next` is one after the last, which here is one before it */
     if (!listing->plus) {
         return head_readdir(head, oid, from, add_head_name, listing);
     }

@@ -198,7 +198,7 @@ static bool list_newest(struct driver *driver, uint64_t from,
     uint64_t last = store_last(driver->store);
     for (uint64_t steps = from; steps < LISTED_MAX && (steps == 0 || steps < last); steps++) {
         char name[16];
-        snprintf(name, sizeof name, steps == 0 ? "now" : "now~%u", (unsigned)steps);
+        (void)snprintf(name, sizeof name, steps == 0 ? "now" : "now~%u", (unsigned)steps);
         if (!emit(context, name, S_IFLNK, FIXED_INO | AT_ID, steps)) {
             return false;
         }

@@ -221,6 +221,8 @@ void driver_op_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t off
 
 /* ---- driver_xattr.c ---- */
 
+/* 0 if an object can have an attribute of that name, else what a local filesystem says. */
+int xattr_check_name(const char *name);
 void driver_op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size);
 void driver_op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
 
@@ -231,7 +233,19 @@ void driver_op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
 void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file);
 void driver_op_fsync(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *file);
 void driver_op_fsyncdir(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *file);
+
+/* ---- driver_seek.c ---- */
+
+/* A question about a file of the writable head that has to wait for write-back. */
+struct seek {
+    struct seek *next;
+    fuse_req_t req;
+    uint64_t oid, offset;
+    int whence;
+};
 void driver_op_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file);
+/* Answers it and frees it. flush: makes the kernel write back first; not inside a request. */
+void seek_finish(struct driver *driver, struct seek *seek, bool flush);
 
 /* ---- driver_control.c ---- */
 
@@ -255,9 +269,7 @@ void buffers_give(struct buffers *buffers, void *buffer, size_t size);
 
 /* Starts it. SIGTERM, SIGINT and SIGHUP must be blocked in all threads: they are read here. `main` runs the session's loop. */
 int housekeeping_start(struct driver *driver, pthread_t main);
-/* The session's loop has ended: no more notifications. */
-void housekeeping_quiet(struct driver *driver);
-/* Stops it and waits. The session must be unmounted, so that nothing in the kernel can keep it. NULL housekeeping is legal. */
+/* The session's loop has ended: stops it and waits. */
 void housekeeping_stop(struct driver *driver);
 /* A view was used: it will be idle from now on, and due to be dropped some time. */
 void housekeeping_view_used(struct driver *driver);
@@ -265,6 +277,8 @@ void housekeeping_view_used(struct driver *driver);
 void housekeeping_listed(struct driver *driver, fuse_ino_t id);
 /* The kernel's pages of a node are wrong. */
 void housekeeping_drop_pages(struct driver *driver, fuse_ino_t id);
+/* Has the question answered. Takes it over. */
+void housekeeping_seek(struct driver *driver, struct seek *seek);
 /* These objects of the head changed. Takes over `oids`. */
 void housekeeping_changed(struct driver *driver, uint64_t *oids, size_t count);
 

@@ -274,10 +274,12 @@ static char *escape(const char *text) {
 
 int driver_mount(struct driver *driver, const struct mount_options *options, struct error *err) {
     char kernel[KERNEL_TEXT_SIZE], *list = NULL;
+    /* Reading moves no access time: that would make a version of every file that is read. Programs can see it by this. */
+    const char *noatime = options->kernel[KERNEL_ATIME] == NULL ? ",noatime" : "";
     mount_options_kernel_text(options, kernel);
     char *source = escape(store_directory(driver->store));
-    if (source == NULL || asprintf(&list, "fsname=%s,subtype=tidfs,default_permissions%s%s%s%s", source,
-                                   driver->head == NULL ? ",ro" : "", driver->shared ? ",allow_other" : "",
+    if (source == NULL || asprintf(&list, "fsname=%s,subtype=tidfs,default_permissions%s%s%s%s%s", source,
+                                   driver->head == NULL ? ",ro" : "", driver->shared ? ",allow_other" : "", noatime,
                                    kernel[0] != '\0' ? "," : "", kernel) < 0) {
         free(source);
         return error_set(err, STORE_NO_MEMORY, "out of memory");
@@ -320,10 +322,10 @@ int driver_run(struct driver *driver, void (*ready)(void *context), void *contex
     int rc = housekeeping_start(driver, pthread_self());
     if (rc == 0) {
         rc = fuse_session_loop_mt(driver->session, config);
-        housekeeping_quiet(driver);
-        /* Before the housekeeper is waited for: nothing is answered any more, and it may wait for the kernel to finish something. */
-        fuse_session_unmount(driver->session);
+        /* Before the session is closed, which the housekeeper may be using. It waits for nothing: either the mount is gone, and the
+         * kernel ended whatever it had going, or the housekeeper itself ended the loop. */
         housekeeping_stop(driver);
+        fuse_session_unmount(driver->session);
     }
     sigaction(SIGUSR1, &old, NULL);
     fuse_loop_cfg_destroy(config);

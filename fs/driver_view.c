@@ -43,7 +43,7 @@ int view_node_lookup(struct driver *driver, const struct node *directory, const 
 }
 
 int view_node_getattr(struct driver *driver, const struct node *node, struct stat *stat) {
-    struct view_attr attr;
+    struct view_attr attr = {0};
     int rc;
     if (node->kind == NODE_FILE) {
         rc = view_file_getattr(driver->store, node->revision, &attr);

@@ -1,5 +1,7 @@
 /* Reading extended attributes. What the driver makes up itself has none. */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "fs/driver_private.h"
 
@@ -44,11 +46,34 @@ static int read_xattr(struct driver *driver, const struct node *node, const char
                         : view_file_listxattr(store, revision, buffer, size, length);
 }
 
-static void reply_xattr(fuse_req_t req, struct driver *driver, fuse_ino_t id, const char *name, size_t size) {
+/* The kernel's namespaces, and the two names of `system` that it gives a meaning to; anything else it would not give a local
+ * filesystem either. */
+int xattr_check_name(const char *name) {
+    static const char *const prefixes[] = {"user.", "trusted.", "security."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        size_t length = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], length) == 0) {
+            return name[length] != '\0' ? 0 : -EINVAL;
+        }
+    }
+    bool acl = strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0;
+    return acl ? 0 : -EOPNOTSUPP;
+}
+
+/* What history tells about itself, beside what was stored. */
+static bool is_own_name(const char *name) {
+    return strncmp(name, "tidfs.", 6) == 0;
+}
+
+void driver_op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
+    struct driver *driver = driver_request(req, REQUEST_GETXATTR);
     struct node node;
     size_t length = 0;
     void *buffer = NULL;
-    int rc = driver_node(driver, id, &node);
+    int rc = is_own_name(name) ? 0 : xattr_check_name(name);
+    if (rc == 0) {
+        rc = driver_node(driver, id, &node);
+    }
     if (rc == 0 && size > 0) {
         buffer = buffers_take(driver->buffers, size);
         rc = buffer == NULL ? -ENOMEM : 0;
@@ -66,10 +91,63 @@ static void reply_xattr(fuse_req_t req, struct driver *driver, fuse_ino_t id, co
     buffers_give(driver->buffers, buffer, size);
 }
 
-void driver_op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
-    reply_xattr(req, driver_request(req, REQUEST_GETXATTR), id, name, size);
+/* Drops the names that are for root alone: a list of NUL-terminated names, shortened in place. */
+static size_t drop_trusted(char *list, size_t length) {
+    size_t kept = 0;
+    for (size_t at = 0; at < length;) {
+        size_t name_length = strnlen(list + at, length - at - 1) + 1;
+        if (strncmp(list + at, "trusted.", 8) != 0) {
+            memmove(list + kept, list + at, name_length);
+            kept += name_length;
+        }
+        at += name_length;
+    }
+    return kept;
+}
+
+/* The whole list is read whatever was asked for, since only then it is known how long the caller's is. */
+static int list_for(fuse_req_t req, struct driver *driver, const struct node *node, char **list, size_t *length) {
+    int rc;
+    *list = NULL;
+    do {
+        size_t size;
+        free(*list);
+        *list = NULL;
+        rc = read_xattr(driver, node, NULL, NULL, 0, &size);
+        if (rc != 0 || size == 0) {
+            *length = 0;
+            return rc;
+        }
+        *list = malloc(size);
+        if (*list == NULL) {
+            return -ENOMEM;
+        }
+        rc = read_xattr(driver, node, NULL, *list, size, length);
+    } while (rc == -ERANGE); /* it grew meanwhile */
+    if (rc == 0 && fuse_req_ctx(req)->uid != 0) {
+        *length = drop_trusted(*list, *length);
+    }
+    return rc;
 }
 
 void driver_op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
-    reply_xattr(req, driver_request(req, REQUEST_LISTXATTR), id, NULL, size);
+    struct driver *driver = driver_request(req, REQUEST_LISTXATTR);
+    struct node node;
+    size_t length = 0;
+    char *list = NULL;
+    int rc = driver_node(driver, id, &node);
+    if (rc == 0) {
+        rc = list_for(req, driver, &node, &list, &length);
+    }
+    if (rc == 0 && size > 0 && length > size) {
+        rc = -ERANGE;
+    }
+    if (rc != 0) {
+        fuse_reply_err(req, -rc);
+    } else if (size == 0) {
+        fuse_reply_xattr(req, length);
+    } else {
+        fuse_reply_buf(req, list, length);
+    }
+    free(list);
 }

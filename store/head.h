@@ -69,7 +69,7 @@ int head_link(struct head *head, uint64_t oid, uint64_t parent, const char *name
               struct head_attr *attr);
 int head_unlink(struct head *head, uint64_t parent, const char *name, size_t length);
 int head_rmdir(struct head *head, uint64_t parent, const char *name, size_t length);
-/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL. */
+/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT, as in renameat2(2); others -EINVAL. */
 int head_rename(struct head *head, uint64_t parent, const char *name, size_t length, uint64_t new_parent,
                 const char *new_name, size_t new_length, unsigned flags);
 /* The directory that holds a directory. */

@@ -189,7 +189,7 @@ static void changes_while_reading(const void *row) {
     volatile int *stop = shared_memory(sizeof *stop);
     make_names("f", NAMES);
     pid_t child = child_start(churn, (void *)(uintptr_t)stop);
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 15; i++) {
         DIR *directory = open_directory(".");
         count_names(directory, seen, NAMES);
         each_once(seen, NAMES);

@@ -211,6 +211,29 @@ static void into_holes(const void *row) {
     must_be(status_of_fd(fd).st_blocks <= 1024, "st_blocks: got %lld", (long long)status_of_fd(fd).st_blocks);
 }
 
+/* What was stored through a mapping is data before anybody writes it back: whoever copies the file by its holes must find it. */
+static void dirty_is_no_hole(const void *row) {
+    (void)row;
+    int fd = must(open("file", O_RDWR | O_CREAT, 0644));
+    must(ftruncate(fd, 1 << 22));
+    char *map = must(mmap(NULL, 1 << 22, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    memcpy(map + (1 << 21), "island", 6);
+    off_t data = must(lseek(fd, 0, SEEK_DATA));
+    must_be(data <= 1 << 21, "SEEK_DATA: expected at most %d, got %lld", 1 << 21, (long long)data);
+}
+
+/* The same once nobody maps it any more. */
+static void unmapped_is_no_hole(const void *row) {
+    (void)row;
+    int fd = must(open("file", O_RDWR | O_CREAT, 0644));
+    must(ftruncate(fd, 1 << 22));
+    char *map = must(mmap(NULL, 1 << 22, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    memcpy(map + (1 << 21), "island", 6);
+    must(munmap(map, 1 << 22));
+    off_t data = must(lseek(fd, 0, SEEK_DATA));
+    must_be(data <= 1 << 21, "SEEK_DATA: expected at most %d, got %lld", 1 << 21, (long long)data);
+}
+
 /* write(2) from a mapping of the very file, and read(2) into it. */
 static void copies_of_itself(const void *row) {
     (void)row;
@@ -234,6 +257,8 @@ static const struct posix_case cases[] = {
     {"protection", protection},
     {"outlives-its-name", outlives_its_name},
     {"into-holes", into_holes},
+    {"dirty-is-no-hole", dirty_is_no_hole},
+    {"unmapped-is-no-hole", unmapped_is_no_hole},
     {"copies-of-itself", copies_of_itself},
 };
 

@@ -183,6 +183,7 @@ static void seek(const void *row) {
             must_equal(lseek(fd, layout->end - 1, SEEK_HOLE), at == layout->end ? layout->end : layout->end - 1);
         close(fd);
     }
+    free(buffer);
 }
 
 static void seek_after_punch(const void *row) {

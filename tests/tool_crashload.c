@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,9 +62,14 @@ static bool is_gone(int error) {
 }
 
 static int stop(const struct worker *worker, const char *what) {
-    if (is_gone(errno))
+    struct statfs statistics;
+    int error = errno;
+    if (is_gone(error))
         return 1;
-    (void)fprintf(stderr, "worker %d: %s: %s\n", worker->number, what, strerror(errno));
+    /* What the kernel could not write back any more it reports as EIO. */
+    if (error == EIO && fstatfs(worker->directory, &statistics) && is_gone(errno))
+        return 1;
+    (void)fprintf(stderr, "worker %d: %s: %s\n", worker->number, what, strerror(error));
     return -1;
 }
 
