@@ -159,16 +159,18 @@ FORCE:
 
 # ---------------------------------------------------------------- trying and testing
 
+# As many at a time as there are processors, if nobody said how many.
+jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 run_tests = TIDFS=$(abspath $(O)/tidfs) TIDFS_TOOLS=$(abspath $(O)/tests) scripts/run-tests --only '$(T)'
 
 .PHONY: demo
 demo: ## make a store with real history, mount it, show it, and leave it mounted
-	$(Q)BUILD=$(BUILD) MAKE='$(MAKE)' scripts/demo
+	$(Q)BUILD=$(BUILD) MAKE='$(MAKE) $(jobs)' scripts/demo
 
 .PHONY: check
 check: ## install what is missing, build, run all tests
 	$(Q)scripts/install-deps --test
-	$(Q)$(MAKE) --no-print-directory check-installed
+	$(Q)$(MAKE) $(jobs) --no-print-directory check-installed
 
 # A make of its own, so that it asks pkg-config after the installation.
 .PHONY: check-installed

@@ -1,10 +1,9 @@
 /* tidfs umount: returns when the store is durable and free. */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs/arguments.h"
@@ -19,7 +18,7 @@
 #define UMOUNT_FAILED 32
 
 #define WAIT_MS 10000 /* for the driver to end */
-#define TICK_MS 5
+#define TICK_MS 100
 
 /* Has everything sealed while somebody can still hear that it fails: unmounting itself would not say. */
 static int seal(const char *point, struct error *err) {
@@ -45,15 +44,15 @@ static pid_t find_driver(const char *store, const char *point) {
     return pid;
 }
 
-/* Until the driver has let go of the store, so that it can be mounted again at once. A mount that lives on elsewhere (in another mount
- * namespace, say) would keep it for ever; everything is sealed, so that is no reason to wait. */
-static void wait_for_driver(const char *store, const char *point, pid_t driver) {
+/* Until the driver has ended: then the store can be mounted again at once, and the disk below it unmounted. A mount that lives on elsewhere
+ * (in another mount namespace, say) would keep it for ever; everything is sealed, so that is no reason to wait. */
+static void wait_for_driver(const char *store, const char *point, pid_t driver, int ended) {
     struct progress progress;
     progress_init(&progress, "waiting for the last transaction");
-    unsigned waited_ms = 0;
-    for (; waited_ms < WAIT_MS && driver != 0 && find_driver(store, point) == driver; waited_ms += TICK_MS) {
+    struct pollfd source = {.fd = ended, .events = POLLIN};
+    int waited_ms = 0;
+    for (; waited_ms < WAIT_MS && poll(&source, 1, TICK_MS) == 0; waited_ms += TICK_MS) {
         progress_update(&progress, 0, 0);
-        nanosleep(&(struct timespec){.tv_nsec = TICK_MS * 1000000L}, NULL);
     }
     progress_clear(&progress);
     if (waited_ms >= WAIT_MS) {
@@ -80,9 +79,13 @@ static int unmount(const char *directory, bool lazy) {
     }
     if (rc == STORE_OK) {
         pid_t driver = mounted.read_only ? 0 : find_driver(mounted.source, point);
+        int ended = driver != 0 ? (int)syscall(SYS_pidfd_open, driver, 0) : -1;
         rc = mount_detach(point, lazy || dead, &err);
-        if (rc == STORE_OK && !lazy) {
-            wait_for_driver(mounted.source, point, driver);
+        if (rc == STORE_OK && !lazy && ended >= 0) {
+            wait_for_driver(mounted.source, point, driver, ended);
+        }
+        if (ended >= 0) {
+            (void)close(ended);
         }
     }
     if (rc == STORE_LOCKED) {

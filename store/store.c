@@ -182,6 +182,18 @@ static int open_cache(struct store *store, const struct store_options *options, 
     return STORE_OK;
 }
 
+/* Takes the writer's lock, which leaves a file: so only in what is a store. */
+static int take_lock(struct store *store, const struct store_options *options, struct error *err) {
+    struct storage *storage;
+    int rc = storage_sqlite_open(store->directory, &(struct storage_open_options){.log = options->log}, &storage, err);
+    if (rc != STORE_OK) {
+        return rc;
+    }
+    storage_close(storage);
+    return writer_lock_acquire(store->directory, options->mount_point != NULL ? options->mount_point : "", &store->lock,
+                               err);
+}
+
 int store_open(const char *directory, const struct store_options *options, struct store **store, struct error *err) {
     struct store *made = calloc(1, sizeof *made);
     if (made == NULL) {
@@ -199,8 +211,7 @@ int store_open(const char *directory, const struct store_options *options, struc
         rc = error_set(err, code, "cannot open %s: %s", directory, strerror(errno));
     }
     if (rc == STORE_OK && options->writable) {
-        rc = writer_lock_acquire(made->directory, options->mount_point != NULL ? options->mount_point : "", &made->lock,
-                                 err);
+        rc = take_lock(made, options, err);
     }
     if (rc == STORE_OK) {
         rc = open_storage(made, options, err);
