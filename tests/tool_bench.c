@@ -43,7 +43,7 @@ static const char usage[] =
     "       tool_bench snapshot DIR SEED LIST NAME  the same with a snapshot of btrfs: DIR is a subvolume\n"
     "       tool_bench list DIR             milliseconds\n"
     "       tool_bench cat FILE…            milliseconds to read them all\n"
-    "       tool_bench tree DIR N           seconds to make N small files in directories of 1000\n";
+    "       tool_bench tree DIR N           seconds to make N small files, 100 in a directory\n";
 
 static int failed(const char *what) {
     (void)fprintf(stderr, "tool_bench: %s: %s\n", what, strerror(errno));
@@ -393,17 +393,20 @@ static int list_directory(const char *path) {
 
 /* ---------------------------------------------------------------- scale */
 
+/* A hundred in each directory, two deep. */
 static int make_tree(const char *top, long count) {
     double start = seconds();
     for (long i = 0; i < count; i++) {
         char path[4096], text[64];
-        if (i % 1000 == 0) {
-            (void)snprintf(path, sizeof path, "%s/d%04ld", top, i / 1000);
-            if (mkdir(path, 0755) != 0) {
-                return failed(path);
-            }
+        (void)snprintf(path, sizeof path, "%s/d%02ld", top, i / 10000);
+        if (i % 10000 == 0 && mkdir(path, 0755) != 0) {
+            return failed(path);
         }
-        (void)snprintf(path, sizeof path, "%s/d%04ld/f%03ld", top, i / 1000, i % 1000);
+        (void)snprintf(path, sizeof path, "%s/d%02ld/d%02ld", top, i / 10000, i / 100 % 100);
+        if (i % 100 == 0 && mkdir(path, 0755) != 0) {
+            return failed(path);
+        }
+        (void)snprintf(path, sizeof path, "%s/d%02ld/d%02ld/f%02ld", top, i / 10000, i / 100 % 100, i % 100);
         int length = snprintf(text, sizeof text, "file %ld\n", i);
         int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
         if (fd < 0 || write(fd, text, (size_t)length) != length || close(fd) != 0) {
