@@ -252,7 +252,12 @@ static uint64_t poll_store(struct housekeeping *keeping) {
 static uint64_t sweep_views(struct housekeeping *keeping) {
     atomic_store(&keeping->view_used, false); /* first: a view that is used from now on wakes us again */
     uint64_t now = now_ns(), left = view_pool_sweep(keeping->driver->pool, now);
-    return left == NEVER ? NEVER : now + left;
+    if (left == NEVER) {
+        return NEVER;
+    }
+    atomic_store(&keeping->view_used,
+                 true); /* no need to wake us: what is idle from now on is due after we come again */
+    return now + left;
 }
 
 static uint64_t do_what_is_due(struct housekeeping *keeping) {

@@ -12,20 +12,20 @@
 
 enum store_error {
     STORE_OK = 0,
-    STORE_ABSENT = 1,          /* not an error: what was asked for is not there */
-    STORE_NO_MEMORY = -1,      /* an allocation failed */
-    STORE_IO = -2,             /* a system or SQLite call failed: the disk, not the data */
-    STORE_CORRUPT = -3,        /* a checksum, a record or a reference is wrong */
-    STORE_FULL = -4,           /* no space or no quota left below the store */
-    STORE_LOCKED = -5,         /* another process writes this store */
-    STORE_READ_ONLY = -6,      /* opened for reading, or the disk below is read-only */
-    STORE_NEWER_FORMAT = -7,   /* written by a later tidfs */
-    STORE_NOT_A_STORE = -8,    /* missing, or not a tidfs store */
-    STORE_EXISTS = -9,         /* the thing to be made is there already */
-    STORE_PACKED = -10,        /* at or before the horizon */
-    STORE_INVALID = -11,       /* an argument outside its range */
-    STORE_TOO_BIG = -12,       /* a name, value or size above the format's limit */
-    STORE_NO_OBJECT = -13,     /* no such object in any transaction */
+    STORE_ABSENT = 1,        /* not an error: what was asked for is not there */
+    STORE_NO_MEMORY = -1,    /* an allocation failed */
+    STORE_IO = -2,           /* a system or SQLite call failed: the disk, not the data */
+    STORE_CORRUPT = -3,      /* a checksum, a record or a reference is wrong */
+    STORE_FULL = -4,         /* no space or no quota left below the store */
+    STORE_LOCKED = -5,       /* another process writes this store */
+    STORE_READ_ONLY = -6,    /* opened for reading, or the disk below is read-only */
+    STORE_NEWER_FORMAT = -7, /* written by a later tidfs */
+    STORE_NOT_A_STORE = -8,  /* missing, or not a tidfs store */
+    STORE_EXISTS = -9,       /* the thing to be made is there already */
+    STORE_PACKED = -10,      /* at or before the horizon */
+    STORE_INVALID = -11,     /* an argument outside its range */
+    STORE_TOO_BIG = -12,     /* a name, value or size above the format's limit */
+    STORE_NO_OBJECT = -13,   /* no such object in any transaction */
 };
 
 /* One failure, told to a person. Filled by functions that take a `struct error *` (NULL is legal
@@ -38,8 +38,7 @@ struct error {
 
 /* Fills *err (if not NULL) and returns `code`, so that a function can end with
  * `return error_set(err, STORE_IO, "cannot read %s: %s", path, strerror(errno));`. */
-int error_set(struct error *err, enum store_error code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int error_set(struct error *err, enum store_error code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* A few words for a code, for logs. Never NULL; static storage. */
 const char *store_error_text(int code);

@@ -20,35 +20,35 @@
 #include <stdint.h>
 #include <time.h>
 
-#define PART_INODE 0
+#define PART_INODE  0
 #define PART_XATTRS 1
-#define PART_CHUNK 16
+#define PART_CHUNK  16
 
-#define CHUNK_BYTES 262144 /* a file's map is kept in pieces of this many bytes of file */
-#define CHUNK_SHIFT 18
-#define BODY_MAX 65536     /* largest body that a writer makes: the unit of checksum and of reading */
-#define BODY_LIMIT 1048576 /* largest body that a reader accepts */
-#define NAME_BYTES_MAX 255
+#define CHUNK_BYTES       262144 /* a file's map is kept in pieces of this many bytes of file */
+#define CHUNK_SHIFT       18
+#define BODY_MAX          65536   /* largest body that a writer makes: the unit of checksum and of reading */
+#define BODY_LIMIT        1048576 /* largest body that a reader accepts */
+#define NAME_BYTES_MAX    255
 #define SYMLINK_BYTES_MAX 4095
-#define XATTR_VALUE_MAX 65536
-#define XATTR_SET_MAX 1048576 /* all of one object's attributes together, encoded */
-#define FILE_SIZE_MAX INT64_MAX
+#define XATTR_VALUE_MAX   65536
+#define XATTR_SET_MAX     1048576 /* all of one object's attributes together, encoded */
+#define FILE_SIZE_MAX     INT64_MAX
 
 /* An inode as of one transaction. Directories: size is the number of entries, and nlink is 2 + the number of
  * subdirectories; parent is the directory that holds them (the root is its own parent).
  * Others: parent is 0; entries lead to them (several when nlink > 1). */
 struct inode_record {
-    uint32_t mode;           /* S_IFMT and permission bits */
+    uint32_t mode; /* S_IFMT and permission bits */
     uint32_t uid, gid;
     uint32_t nlink;
-    uint64_t rdev;           /* character and block devices: as in struct stat */
-    uint64_t size;           /* bytes; directories: entries; symlinks: length of the target */
-    uint64_t allocated;      /* bytes of extents that are not holes; st_blocks is this / 512, rounded up */
-    uint64_t parent;         /* directories only */
-    uint64_t next_index;     /* directories only: index of the next new entry, from ENTRY_INDEX_FIRST */
+    uint64_t rdev;       /* character and block devices: as in struct stat */
+    uint64_t size;       /* bytes; directories: entries; symlinks: length of the target */
+    uint64_t allocated;  /* bytes of extents that are not holes; st_blocks is this / 512, rounded up */
+    uint64_t parent;     /* directories only */
+    uint64_t next_index; /* directories only: index of the next new entry, from ENTRY_INDEX_FIRST */
     struct timespec atime, mtime, ctime, btime;
     bool has_xattrs;
-    char *target;            /* symlinks only: NUL-terminated, owned; else NULL */
+    char *target; /* symlinks only: NUL-terminated, owned; else NULL */
 };
 
 #define ENTRY_INDEX_FIRST 3 /* 1 and 2 are the readdir cookies of . and .. */
@@ -64,16 +64,16 @@ void inode_record_release(struct inode_record *record);
  * `file`. sum is XXH3-64 (seed 0) of the whole body. */
 struct body_ref {
     uint32_t file;
-    uint32_t length;     /* 1..BODY_LIMIT */
+    uint32_t length; /* 1..BODY_LIMIT */
     uint64_t position;
     uint64_t sum;
 };
 
 /* A run of file bytes that come from a body. Bytes of a chunk that no extent covers are zeros. */
 struct extent {
-    uint32_t start;      /* from the start of the chunk */
-    uint32_t length;     /* 1.. */
-    uint32_t skip;       /* into the body; skip + length <= body.length */
+    uint32_t start;  /* from the start of the chunk */
+    uint32_t length; /* 1.. */
+    uint32_t skip;   /* into the body; skip + length <= body.length */
     struct body_ref body;
 };
 
@@ -89,16 +89,17 @@ void chunk_release(struct chunk *chunk);
 
 /* An object's extended attributes, in ascending byte order of their names, each name once. */
 struct xattr {
-    char *name;          /* NUL-terminated, 1..255 bytes */
-    uint8_t *value;      /* NULL if length is 0 */
-    size_t length;       /* 0..XATTR_VALUE_MAX */
+    char *name;     /* NUL-terminated, 1..255 bytes */
+    uint8_t *value; /* NULL if length is 0 */
+    size_t length;  /* 0..XATTR_VALUE_MAX */
 };
 struct xattr_set {
     struct xattr *items;
     size_t count;
 };
 
-int xattr_set_encode(const struct xattr_set *set, uint8_t **data, size_t *length); /* STORE_TOO_BIG above XATTR_SET_MAX */
+int xattr_set_encode(const struct xattr_set *set, uint8_t **data,
+                     size_t *length); /* STORE_TOO_BIG above XATTR_SET_MAX */
 int xattr_set_decode(const uint8_t *data, size_t length, struct xattr_set *set);
 void xattr_set_release(struct xattr_set *set);
 /* NULL if absent. Valid until the set changes. */

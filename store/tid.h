@@ -20,9 +20,9 @@
 #include <stdint.h>
 #include <time.h>
 
-#define TID_MAX INT64_MAX          /* SQLite integers are signed; lasts to the year 5908 */
-#define TID_TEXT_SIZE 17           /* 16 lower-case hex digits and NUL */
-#define TID_TIME_TEXT_SIZE 40      /* 2026-11-22T10:30:00.123456789Z and NUL, with room */
+#define TID_MAX            INT64_MAX /* SQLite integers are signed; lasts to the year 5908 */
+#define TID_TEXT_SIZE      17        /* 16 lower-case hex digits and NUL */
+#define TID_TIME_TEXT_SIZE 40        /* 2026-11-22T10:30:00.123456789Z and NUL, with room */
 
 /* The tid of an instant (CLOCK_REALTIME, UTC). The largest tid whose nanosecond (tid_to_time) is not after it.
  * Returns false, and leaves *tid, for instants before 1900 or after TID_MAX, or tv_nsec outside
