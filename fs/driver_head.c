@@ -1,5 +1,6 @@
 /* The writable present: /head of a mount that writes its store. Nothing else can be changed, so every changing request is here. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,21 +275,35 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
 
 /* ---- attributes with names ---- */
 
-/* Whether the caller is in a group, as far as one can tell: of what it is in besides its own, the kernel does not tell us; /proc does. */
+/* Whether the caller is in a group: of what it is in besides its own the kernel does not tell us; /proc does, if it shows the caller. (libfuse
+ * 3.14 has fuse_req_getgroups for this, which reads past the end of its buffer.) */
 static bool caller_in_group(fuse_req_t req, gid_t gid) {
-    if (fuse_req_ctx(req)->uid == 0 || fuse_req_ctx(req)->gid == gid) {
+    static const char prefix[] = "Groups:";
+    const struct fuse_ctx *caller = fuse_req_ctx(req);
+    char path[32], *line = NULL;
+    size_t size = 0;
+    if (caller->uid == 0 || caller->gid == gid) {
         return true;
     }
-    int count = fuse_req_getgroups(req, 0, NULL);
-    gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
-    bool in = false;
-    if (groups != NULL) {
-        int got = fuse_req_getgroups(req, count, groups);
-        for (int i = 0; i < got && i < count && !in; i++) {
-            in = groups[i] == gid;
-        }
+    (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)caller->pid);
+    FILE *status = fopen(path, "re");
+    if (status == NULL) {
+        return false;
     }
-    free(groups);
+    bool in = false;
+    while (getline(&line, &size, status) > 0) {
+        if (strncmp(line, prefix, sizeof prefix - 1) != 0) {
+            continue;
+        }
+        char *at = line + sizeof prefix - 1, *end;
+        for (unsigned long group = strtoul(at, &end, 10); end != at && !in; group = strtoul(at, &end, 10)) {
+            in = group == gid;
+            at = end;
+        }
+        break;
+    }
+    free(line);
+    (void)fclose(status);
     return in;
 }
 

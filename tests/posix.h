@@ -90,13 +90,14 @@ void child_end(pid_t child);
 /* One after the other. */
 void in_child(void (*run)(void *argument), void *argument);
 
-/* Two processes that take turns. */
+/* Two processes that take turns. The parent closes to_parent[1] after it has started the child, to learn of its end. */
 struct turns {
     int to_child[2], to_parent[2];
 };
 void turns_init(struct turns *turns);
 void turns_pass(int pipe_end);
-void turns_take(int pipe_end);
+/* false: the other process has ended. */
+bool turns_take(int pipe_end);
 
 /* Memory that processes share. */
 void *shared_memory(size_t size);

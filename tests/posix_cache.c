@@ -23,7 +23,7 @@ struct pair {
 static void look_in_turn(void *argument) {
     struct pair *pair = argument;
     for (unsigned round = 0; round < ROUNDS; round++) {
-        turns_take(pair->turns.to_child[0]);
+        (void)turns_take(pair->turns.to_child[0]);
         pair->look(pair->state, round);
         turns_pass(pair->turns.to_parent[1]);
     }
@@ -32,10 +32,12 @@ static void look_in_turn(void *argument) {
 static void change_in_turn(struct pair *pair) {
     turns_init(&pair->turns);
     pid_t child = child_start(look_in_turn, pair);
+    must(close(pair->turns.to_parent[1]));
     for (unsigned round = 0; round < ROUNDS; round++) {
         pair->change(pair->state, round);
         turns_pass(pair->turns.to_child[1]);
-        turns_take(pair->turns.to_parent[0]);
+        if (!turns_take(pair->turns.to_parent[0]))
+            break;
     }
     child_end(child);
 }

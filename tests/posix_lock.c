@@ -186,7 +186,7 @@ static void take_second_then_first(void *argument) {
     int fd = must(open("file", O_RDWR));
     must(lock(POSIX, fd, F_WRLCK, 1, 1, false));
     turns_pass(turns->to_parent[1]);
-    turns_take(turns->to_child[0]);
+    (void)turns_take(turns->to_child[0]);
     must(lock(POSIX, fd, F_WRLCK, 0, 1, true));
 }
 
@@ -199,7 +199,7 @@ static void deadlock(const void *row) {
     int fd = must(open("file", O_RDWR));
     must(lock(POSIX, fd, F_WRLCK, 0, 1, false));
     pid_t child = child_start(take_second_then_first, &turns);
-    turns_take(turns.to_parent[0]);
+    must_be(turns_take(turns.to_parent[0]), "the other process has ended");
     turns_pass(turns.to_child[1]);
     for (int i = 0; i < 50; i++) /* until the other one waits: then our wish closes the circle */
         let_time_pass();

@@ -136,7 +136,7 @@ static void other_side(void *argument) {
     struct turns *turns = argument;
     uint32_t *words = (uint32_t *)(void *)map_file("file", PROT_READ | PROT_WRITE, MAP_SHARED, PAGE);
     for (uint32_t i = 0; i < 100; i++) {
-        turns_take(turns->to_child[0]);
+        (void)turns_take(turns->to_child[0]);
         must_equal(words[i], i * 3);
         words[i + 200] = i * 5;
         turns_pass(turns->to_parent[1]);
@@ -150,11 +150,13 @@ static void between_processes(const void *row) {
     int fd = must(open("file", O_RDWR | O_CREAT, 0644));
     must(ftruncate(fd, PAGE));
     pid_t child = child_start(other_side, &turns);
+    must(close(turns.to_parent[1]));
     uint32_t *words = (uint32_t *)(void *)map_file("file", PROT_READ | PROT_WRITE, MAP_SHARED, PAGE);
     for (uint32_t i = 0; i < 100; i++) {
         words[i] = i * 3;
         turns_pass(turns.to_child[1]);
-        turns_take(turns.to_parent[0]);
+        if (!turns_take(turns.to_parent[0]))
+            break;
         must_equal(words[i + 200], i * 5);
         uint32_t read_back;
         must_equal(pread(fd, &read_back, 4, (off_t)(i + 200) * 4), 4);
