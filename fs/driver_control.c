@@ -29,10 +29,14 @@ static void control_commit(fuse_req_t req, struct driver *driver, const void *in
             rc = -EINVAL;
         }
     }
+    uid_t uid = fuse_req_ctx(req)->uid;
+    if (rc == 0 && commit->user[0] != '\0' && uid != 0 && uid != driver->uid) {
+        rc = -EPERM; /* only who owns the mount may speak for others */
+    }
     if (rc == 0) {
         /* A message has an author: whoever asks, unless another is named. */
         if (commit->user[0] == '\0' && commit->message[0] != '\0') {
-            name_user(fuse_req_ctx(req)->uid, commit->user, sizeof commit->user);
+            name_user(uid, commit->user, sizeof commit->user);
         }
         rc = head_seal(driver->head, commit->user[0] != '\0' ? commit->user : NULL,
                        commit->message[0] != '\0' ? commit->message : NULL, &commit->tid);

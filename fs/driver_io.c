@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fs/driver_private.h"
+#include "history/path.h"
 
 /* A kernel that understands it is told once that there is nothing to do at open, and never asks again: neither open nor flush nor
  * release exist from then on, and it keeps its pages from one open to the next. Permission is the kernel's to check then
@@ -68,6 +69,17 @@ static int read_file(struct driver *driver, const struct node *node, uint64_t of
     }
 }
 
+/* The storage has logged what is wrong; this tells whose contents that are. */
+static void log_unreadable(struct driver *driver, const struct node *node) {
+    char text[4096];
+    uint64_t oid = node->oid, before = store_last(driver->store) + 1;
+    if (node->kind == NODE_FILE && view_file_source(driver->store, node->revision, &oid, &before) != 0) {
+        return;
+    }
+    log_write(driver->log, LOG_LEVEL_ERROR, "%s cannot be read; `tidfs verify %s` tells all that is damaged",
+              path_of(driver->store, oid, before, text, sizeof text), store_directory(driver->store));
+}
+
 void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
     (void)file;
     struct driver *driver = driver_request(req, REQUEST_READ);
@@ -79,6 +91,9 @@ void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
     int rc = buffer == NULL ? -ENOMEM : driver_node(driver, id, &node);
     if (rc == 0) {
         rc = read_file(driver, &node, (uint64_t)offset, size, buffer, &done);
+        if (rc == -EIO) {
+            log_unreadable(driver, &node);
+        }
     }
     if (rc != 0) {
         fuse_reply_err(req, -rc);

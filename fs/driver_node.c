@@ -326,6 +326,12 @@ void driver_op_statfs(fuse_req_t req, fuse_ino_t id) {
         fuse_reply_err(req, errno);
         return;
     }
+    if (driver->head != NULL && disk.f_frsize != 0) {
+        /* What is kept for removals is not to be had. */
+        fsblkcnt_t reserve = (fsblkcnt_t)(head_reserve(driver->head) / disk.f_frsize);
+        disk.f_bavail -= reserve < disk.f_bavail ? reserve : disk.f_bavail;
+        disk.f_bfree -= reserve < disk.f_bfree ? reserve : disk.f_bfree;
+    }
     disk.f_namemax = NAME_BYTES_MAX;
     fuse_reply_statfs(req, &disk);
 }

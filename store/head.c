@@ -128,3 +128,7 @@ void head_get_status(struct head *head, struct head_status *status) {
     status->commits = head->commits;
     pthread_mutex_unlock(&head->seal_lock);
 }
+
+uint64_t head_reserve(const struct head *head) {
+    return head->reserve_bytes;
+}

@@ -136,5 +136,7 @@ struct head_status {
     bool failed;
 };
 void head_get_status(struct head *head, struct head_status *status);
+/* Bytes of the disk below that are kept for removals: what grows gets -ENOSPC when no more than this is left. */
+uint64_t head_reserve(const struct head *head);
 
 #endif

@@ -291,6 +291,7 @@ int sqlite_verify(struct storage *base, const struct verify_options *options, ui
         return STORE_NO_MEMORY;
     oid_set_init(&verify.directories);
     oid_set_init(&verify.bodies);
+    oid_set_init(&verify.damaged);
     /* Not one of the pool, which lends for a moment only. */
     int rc = connection_open(storage->path, storage->readers.kind, storage->log, &verify.reader, NULL);
     if (rc == STORE_OK) {
@@ -299,6 +300,7 @@ int sqlite_verify(struct storage *base, const struct verify_options *options, ui
         connection_close(verify.reader);
     }
     oid_set_release(&verify.bodies);
+    oid_set_release(&verify.damaged);
     oid_set_release(&verify.directories);
     free(verify.body);
     return rc;

@@ -29,6 +29,7 @@ struct verify {
     struct state_row state;
     struct oid_set directories; /* that were ever made */
     struct oid_set bodies;      /* hashes of references that were read */
+    struct oid_set damaged;     /* of those, the damaged ones; and hashes of which object was named for which */
     uint8_t *body;              /* BODY_LIMIT bytes */
     char tid_text[TID_TEXT_SIZE];
 };

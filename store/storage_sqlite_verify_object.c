@@ -45,31 +45,46 @@ static int begin_transaction(struct verify *verify, struct scan *scan, const str
     return rc;
 }
 
-/* Reads a body once, however many extents use it. */
+/* Names the object that uses a damaged body, once. */
+static int report_body(struct verify *verify, const struct revision *revision, const struct body_ref *ref,
+                       uint64_t hash) {
+    uint64_t words[] = {hash, revision->oid};
+    uint64_t use = XXH3_64bits(words, sizeof words);
+    int rc = oid_set_add(&verify->damaged, use != 0 ? use : 1);
+    if (rc == STORE_EXISTS)
+        return STORE_OK;
+    if (rc != STORE_OK)
+        return rc;
+    if (ref->file != 0)
+        verify_problem(verify, revision->oid,
+                       "contents of transaction %s are damaged: body file %08" PRIu32 ", byte %" PRIu64 ", %" PRIu32
+                       " bytes",
+                       verify_tid(verify, revision->seq), ref->file, ref->position, ref->length);
+    else
+        verify_problem(verify, revision->oid, "contents of transaction %s are damaged: body %" PRIu64,
+                       verify_tid(verify, revision->seq), ref->position);
+    return STORE_OK;
+}
+
+/* Reads a body once, however many extents use it; a damaged one is a problem of every object that does. */
 static int check_body(struct verify *verify, const struct revision *revision, const struct body_ref *ref) {
     uint64_t words[] = {ref->file, ref->length, ref->position, ref->sum};
     uint64_t hash = XXH3_64bits(words, sizeof words);
-    int rc = oid_set_add(&verify->bodies, hash != 0 ? hash : 1);
+    if (hash == 0)
+        hash = 1;
+    int rc = oid_set_add(&verify->bodies, hash);
     if (rc == STORE_EXISTS)
-        return STORE_OK;
+        return oid_set_has(&verify->damaged, hash) ? report_body(verify, revision, ref, hash) : STORE_OK;
     if (rc != STORE_OK)
         return rc;
     if (ref->file != 0)
         rc = body_files_read(verify->storage->bodies, ref, verify->body);
     else
         rc = sqlite_read_body_row(verify->reader, ref, verify->body);
-    if (rc == STORE_CORRUPT || rc == STORE_IO) {
-        if (ref->file != 0)
-            verify_problem(verify, revision->oid,
-                           "contents of transaction %s are damaged: body file %08" PRIu32 ", byte %" PRIu64 ", %" PRIu32
-                           " bytes",
-                           verify_tid(verify, revision->seq), ref->file, ref->position, ref->length);
-        else
-            verify_problem(verify, revision->oid, "contents of transaction %s are damaged: body %" PRIu64,
-                           verify_tid(verify, revision->seq), ref->position);
-        rc = STORE_OK;
-    }
-    return rc;
+    if (rc != STORE_CORRUPT && rc != STORE_IO)
+        return rc;
+    rc = oid_set_add(&verify->damaged, hash);
+    return rc == STORE_OK ? report_body(verify, revision, ref, hash) : rc;
 }
 
 static int check_chunk(struct verify *verify, const struct revision *revision) {

@@ -622,6 +622,16 @@ test_ordinary_user() {
     as_user "$tidfs" verify "$DIR/home/store" >/dev/null
 }
 
+test_only_the_owner_commits_under_another_name() {
+    need_root
+    new_store
+    chmod 755 "$WORK" "$DIR"
+    mount_store allow_other
+    expect_fail any 'not permitted' as_user "$TIDFS" commit -m forged --user root "$MNT/head"
+    as_user "$TIDFS" commit -m mine "$MNT/head" >/dev/null
+    assert_match 'author' "$(tidfs log -n 1 "$MNT")" '(nobody|65534) .*mine'
+}
+
 test_history_is_the_owners_when_shared() {
     need_root
     chmod 755 "$WORK" "$DIR"

@@ -30,6 +30,7 @@ explained() {
 # compare MOUNT OPTIONS
 compare() {
     local options=$2
+    [ -w /dev/fuse ] || skip "/dev/fuse is not for this user"
     [ -s "$WORK/plain" ] || fail "the plain directory's results are missing"
     new_store
     [ "$(id -u)" != 0 ] || options=allow_other,dev,suid${options:+,$options}
