@@ -629,7 +629,7 @@ test_only_the_owner_commits_under_another_name() {
     mount_store allow_other
     expect_fail any 'not permitted' as_user "$TIDFS" commit -m forged --user root "$MNT/head"
     as_user "$TIDFS" commit -m mine "$MNT/head" >/dev/null
-    assert_match 'author' "$(tidfs log -n 1 "$MNT")" '(nobody|65534) .*mine'
+    assert_match author "$(tidfs log -n 1 --store "$STORE")" "(nobody|65534) .*mine"
 }
 
 test_history_is_the_owners_when_shared() {
