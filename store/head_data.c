@@ -73,25 +73,7 @@ static int read_stored(struct head *head, uint64_t oid, uint64_t number, uint64_
     int rc = store_chunk(head->store, oid, number, before, &version);
     if (rc < 0)
         return -store_error_errno(rc);
-    uint32_t at = start;
-    for (size_t i = 0; i < version->chunk.count && at < end && rc == 0; i++) {
-        const struct extent *extent = &version->chunk.extents[i];
-        if (extent->start + extent->length <= at)
-            continue;
-        if (extent->start >= end)
-            break;
-        if (extent->start > at) {
-            memset(buffer + (at - start), 0, extent->start - at);
-            at = extent->start;
-        }
-        uint32_t within = at - extent->start, length = extent->length - within;
-        if (length > end - at)
-            length = end - at;
-        rc = store_read_body(head->store, &extent->body, extent->skip + within, length, buffer + (at - start));
-        at += length;
-    }
-    if (rc == 0 && at < end)
-        memset(buffer + (at - start), 0, end - at);
+    rc = store_read_chunk(head->store, version, start, end - start, buffer);
     store_release(head->store, version);
     return rc < 0 ? -store_error_errno(rc) : 0;
 }

@@ -102,6 +102,9 @@ int store_read(struct store *store, const struct inode_version *inode, uint64_t 
 /* The next data (or hole) at or after offset, as SEEK_DATA (SEEK_HOLE) of lseek(2): STORE_ABSENT past the last data or at or after the end. */
 int store_seek(struct store *store, const struct inode_version *inode, uint64_t before, uint64_t offset, bool hole,
                uint64_t *result);
+/* Reads bytes [start, start + length) of a chunk, at most up to its end; what no extent covers is zeros. */
+int store_read_chunk(struct store *store, const struct chunk_version *chunk, uint32_t start, uint32_t length,
+                     uint8_t *buffer);
 /* Copies bytes [skip, skip + length) of a body to buffer, verifying the whole of it. */
 int store_read_body(struct store *store, const struct body_ref *body, uint32_t skip, uint32_t length, uint8_t *buffer);
 

@@ -498,6 +498,14 @@ static int read_chunk(struct store *store, const struct chunk *chunk, uint32_t s
     return STORE_OK;
 }
 
+int store_read_chunk(struct store *store, const struct chunk_version *chunk, uint32_t start, uint32_t length,
+                     uint8_t *buffer) {
+    struct body_buffer body = {0};
+    int rc = read_chunk(store, &chunk->chunk, start, length, buffer, &body);
+    free(body.data);
+    return rc;
+}
+
 int store_read(struct store *store, const struct inode_version *inode, uint64_t before, uint64_t offset, size_t size,
                uint8_t *buffer, size_t *done) {
     *done = 0;
