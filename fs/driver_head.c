@@ -195,9 +195,14 @@ void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
                             .ctime = attr->st_ctim};
     struct head_attr now;
     uint64_t oid;
+    unsigned valid = setattr_bits(to_set);
+    /* With a write-back cache the kernel keeps a file's times itself, and says when they change. */
+    if (driver->write_back && (to_set & FUSE_SET_ATTR_SIZE)) {
+        valid |= HEAD_KEEP_TIMES;
+    }
     int rc = writable(driver, id, &oid);
     if (rc == 0) {
-        rc = head_setattr(driver->head, oid, setattr_bits(to_set), &set, &now);
+        rc = head_setattr(driver->head, oid, valid, &set, &now);
     }
     if (rc != 0) {
         fuse_reply_err(req, -rc);
@@ -218,8 +223,7 @@ void driver_op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t siz
          * now differ from what they show. */
         housekeeping_drop_pages(driver, id);
     } else if (written == 0) {
-        written = head_write(driver->head, oid, (uint64_t)offset, size, (const uint8_t *)data,
-                             driver->write_back && file->writepage);
+        written = head_write(driver->head, oid, (uint64_t)offset, size, (const uint8_t *)data, driver->write_back);
     }
     if (written < 0) {
         fuse_reply_err(req, (int)-written);
@@ -235,7 +239,7 @@ void driver_op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, 
     uint64_t oid;
     int rc = writable(driver, id, &oid);
     if (rc == 0) {
-        rc = head_fallocate(driver->head, oid, mode, (uint64_t)offset, (uint64_t)length);
+        rc = head_fallocate(driver->head, oid, mode, (uint64_t)offset, (uint64_t)length, driver->write_back);
     }
     fuse_reply_err(req, -rc);
 }
@@ -264,7 +268,7 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
     }
     if (rc == 0) {
         rc = head_copy_range(driver->head, oid, before, (uint64_t)source_offset, to, (uint64_t)target_offset,
-                             length < COPY_MAX ? length : COPY_MAX, &copied);
+                             length < COPY_MAX ? length : COPY_MAX, driver->write_back, &copied);
     }
     if (rc != 0) {
         fuse_reply_err(req, -rc);
@@ -344,6 +348,10 @@ void driver_op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
     }
     if (rc == 0) {
         rc = head_removexattr(driver->head, oid, name);
+    }
+    /* An ACL is always there, if only as the mode: other filesystems remove what there is beyond that. */
+    if (rc == -ENODATA && strncmp(name, "system.posix_acl_", 17) == 0) {
+        rc = 0;
     }
     fuse_reply_err(req, -rc);
 }

@@ -111,7 +111,7 @@ int head_close(struct head *head) {
 }
 
 void head_get_status(struct head *head, struct head_status *status) {
-    pthread_rwlock_rdlock(&head->lock);
+    head_lock_shared(head);
     *status = (struct head_status){
         .pending_objects = head->dirty_count,
         .pending_bytes = head->working_bytes,
@@ -120,7 +120,7 @@ void head_get_status(struct head *head, struct head_status *status) {
         .objects = head->object_count,
         .failed = head->failed,
     };
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     pthread_mutex_lock(&head->seal_lock);
     uint64_t now = head_monotonic();
     if (head->deadline_ns != UINT64_MAX)

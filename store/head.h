@@ -89,7 +89,8 @@ int head_readdir(struct head *head, uint64_t directory, uint64_t from,
                  bool (*emit)(void *context, const struct head_entry *entry), void *context);
 
 int head_getattr(struct head *head, uint64_t oid, struct head_attr *attr);
-/* valid: bits of what to set. Times: NOW bits take the clock. ctime moves to now unless HEAD_SET_CTIME. */
+/* valid: bits of what to set. Times: NOW bits take the clock. ctime moves to now unless HEAD_SET_CTIME or
+ * HEAD_KEEP_TIMES, and mtime with HEAD_SET_SIZE. */
 enum {
     HEAD_SET_MODE = 1,
     HEAD_SET_UID = 2,
@@ -100,22 +101,24 @@ enum {
     HEAD_SET_CTIME = 64,
     HEAD_SET_ATIME_NOW = 128,
     HEAD_SET_MTIME_NOW = 256,
+    HEAD_KEEP_TIMES = 512, /* mtime and ctime move only as given */
 };
 int head_setattr(struct head *head, uint64_t oid, unsigned valid, const struct head_attr *set, struct head_attr *attr);
 /* Copies at most `size` bytes of the target; *length is its full length. */
 int head_readlink(struct head *head, uint64_t oid, char *buffer, size_t size, size_t *length);
 
 int head_read(struct head *head, uint64_t oid, uint64_t offset, size_t size, uint8_t *buffer, size_t *done);
-/* Returns the bytes written, fewer than `size` if an error came after some. keep_times: mtime and ctime stay (write-back of pages whose times the kernel keeps itself). */
+/* Returns the bytes written, fewer than `size` if an error came after some. keep_times: mtime and ctime stay (with a write-back
+ * cache the kernel keeps the times of regular files itself, and sends them); so below. */
 int64_t head_write(struct head *head, uint64_t oid, uint64_t offset, size_t size, const uint8_t *data, bool keep_times);
 /* mode as fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; others -EOPNOTSUPP. */
-int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, uint64_t length);
+int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, uint64_t length, bool keep_times);
 /* whence: SEEK_DATA or SEEK_HOLE. -ENXIO past the end. */
 int head_seek(struct head *head, uint64_t oid, uint64_t offset, int whence, uint64_t *result);
 /* Shares bytes of a file of the head (source_before 0) or as of an instant with `target`. Ranges may overlap only in different
  * files. *copied is less than `length` at the source's end. No data moves. */
 int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, uint64_t source_offset, uint64_t target,
-                    uint64_t target_offset, uint64_t length, uint64_t *copied);
+                    uint64_t target_offset, uint64_t length, bool keep_times, uint64_t *copied);
 
 /* size 0 asks for the length. flags: XATTR_CREATE, XATTR_REPLACE. -ENODATA, -ERANGE, -ENOSPC as in the manuals. */
 int head_getxattr(struct head *head, uint64_t oid, const char *name, void *value, size_t size, size_t *length);
@@ -127,6 +130,22 @@ int head_removexattr(struct head *head, uint64_t oid, const char *name);
  * without, an empty one is not. *tid (may be NULL) is the newest transaction's. Concurrent callers share commits. An error is the commit's: what was pending
  * still is, and goes with the next one. */
 int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid);
+
+/* An atomic group of operations. Seals what is pending and waits until it is durable; then, with every other thread kept out of the head, runs
+ * `change`, which works with the operations above, on this thread; then commits what it did, durably, as one transaction with this user and message
+ * (either may be NULL) and nothing else in it. Only then do the others go on: they see all of it or nothing. It is not sealed in the middle,
+ * however much it is; what it changes stays in memory until the end, but for the content of large writes and copies.
+ *
+ * change: returns 0, or anything else to have all that it did taken back: head_transaction returns it then. It must not call head_seal or
+ * head_transaction (-EDEADLK), nor wait for a thread that uses this head. What it counts by head_lookup, head_make, head_link or head_hold it gives
+ * back by head_forget, before it returns or after. Objects that had no name left when it began can be read but not changed (-ESTALE).
+ * While it runs, last_seq of head_get_status is the transaction that it is based on, and equals store_last.
+ * tid: may be NULL; the transaction's. With neither user nor message a change that changed nothing makes none: *tid is then the newest.
+ *
+ * Other errors, after each of which the head is as it was: -E2BIG (user, message), the error of sealing what was pending, -ENOSPC, -ENOMEM, -EIO.
+ * After -EIO of the commit the head has failed, as it does when any commit fails so. Oids that were given out are not given out again. */
+int head_transaction(struct head *head, int (*change)(void *context), void *context, const char *user,
+                     const char *message, uint64_t *tid);
 
 struct head_status {
     uint64_t pending_objects, pending_bytes;

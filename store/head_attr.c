@@ -16,6 +16,11 @@ static struct timespec chosen(unsigned valid, unsigned now_bit, struct timespec 
 static int setattr_locked(struct head *head, struct object *object, unsigned valid, const struct head_attr *set) {
     struct inode_record *record = &object->record;
     struct timespec now = head_clock();
+    if ((valid & HEAD_SET_MODE) && record->has_xattrs) {
+        int rc = object_load_xattrs(head, object); /* what can fail, before anything is changed */
+        if (rc < 0)
+            return rc;
+    }
     if (valid & HEAD_SET_SIZE) {
         uint32_t type = record->mode & S_IFMT;
         if (type == S_IFDIR)
@@ -25,7 +30,8 @@ static int setattr_locked(struct head *head, struct object *object, unsigned val
         int rc = object_truncate(head, object, set->size);
         if (rc < 0)
             return rc;
-        record->mtime = now;
+        if (!(valid & HEAD_KEEP_TIMES))
+            record->mtime = now;
     }
     if (valid & HEAD_SET_MODE) {
         uint32_t mode = (record->mode & S_IFMT) | (set->mode & 07777);
@@ -42,7 +48,10 @@ static int setattr_locked(struct head *head, struct object *object, unsigned val
         record->atime = chosen(valid, HEAD_SET_ATIME_NOW, set->atime, now);
     if (valid & HEAD_SET_MTIME)
         record->mtime = chosen(valid, HEAD_SET_MTIME_NOW, set->mtime, now);
-    record->ctime = valid & HEAD_SET_CTIME ? set->ctime : now;
+    if (valid & HEAD_SET_CTIME)
+        record->ctime = set->ctime;
+    else if (!(valid & HEAD_KEEP_TIMES))
+        record->ctime = now;
     return 0;
 }
 
@@ -52,12 +61,14 @@ int head_setattr(struct head *head, uint64_t oid, unsigned valid, const struct h
         valid |= HEAD_SET_ATIME;
     if (valid & HEAD_SET_MTIME_NOW)
         valid |= HEAD_SET_MTIME;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = head_may_change(head, false, 0);
     if (rc == 0)
         rc = object_get(head, oid, &object);
     if (rc == 0) {
-        rc = setattr_locked(head, object, valid, set);
+        rc = object_may_change(head, object);
+        if (rc == 0)
+            rc = setattr_locked(head, object, valid, set);
         if (rc == 0)
             object_attr(object, attr);
         if (rc == 0 && !object->gone) {
@@ -66,13 +77,13 @@ int head_setattr(struct head *head, uint64_t oid, unsigned valid, const struct h
         }
         object_settle(head, object);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
 int head_readlink(struct head *head, uint64_t oid, char *buffer, size_t size, size_t *length) {
     struct object *object;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = object_get(head, oid, &object);
     if (rc == 0 && !object->record.target)
         rc = -EINVAL;
@@ -80,7 +91,7 @@ int head_readlink(struct head *head, uint64_t oid, char *buffer, size_t size, si
         *length = strlen(object->record.target);
         memcpy(buffer, object->record.target, *length < size ? *length : size);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -150,15 +161,15 @@ static int give(const void *from, size_t from_length, void *to, size_t size, siz
 
 int head_getxattr(struct head *head, uint64_t oid, const char *name, void *value, size_t size, size_t *length) {
     /* The kernel asks for security.capability before every write: answer from memory, with the read lock. */
-    pthread_rwlock_rdlock(&head->lock);
+    head_lock_shared(head);
     struct object *object = object_find(head, oid);
     bool none = object && !object->record.has_xattrs && strncmp(name, "tidfs.", 6) != 0;
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     if (none)
         return -ENODATA;
 
     char text[64];
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = object_get(head, oid, &object);
     if (rc == 0) {
         rc = virtual_xattr(head, object, name, text);
@@ -172,7 +183,7 @@ int head_getxattr(struct head *head, uint64_t oid, const char *name, void *value
         }
         object_settle(head, object);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -191,7 +202,7 @@ static int list_locked(const struct xattr_set *set, char *list, size_t size, siz
 
 int head_listxattr(struct head *head, uint64_t oid, char *list, size_t size, size_t *length) {
     struct object *object;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = object_get(head, oid, &object);
     if (rc == 0) {
         rc = object_load_xattrs(head, object);
@@ -199,7 +210,7 @@ int head_listxattr(struct head *head, uint64_t oid, char *list, size_t size, siz
             rc = list_locked(object->xattrs, list, size, length);
         object_settle(head, object);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -253,12 +264,15 @@ static int setxattr_locked(struct head *head, struct object *object, const char 
     if (total + strlen(name) + size + 64 > XATTR_SET_MAX)
         return -ENOSPC;
     bool keep;
+    uint32_t mode = object->record.mode;
     rc = set_acl(object, name, value, size, &keep);
     if (rc < 0)
         return rc;
     rc = keep ? xattr_set_put(object->xattrs, name, value, size) : xattr_set_remove(object->xattrs, name);
-    if (rc < 0)
+    if (rc < 0) {
+        object->record.mode = mode;
         return -store_error_errno(rc);
+    }
     head->working_bytes += size;
     xattrs_changed(head, object);
     return 0;
@@ -272,15 +286,17 @@ int head_setxattr(struct head *head, uint64_t oid, const char *name, const void 
         return -E2BIG;
     if (!strncmp(name, "tidfs.", 6))
         return -EPERM;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = head_may_change(head, true, size + 256);
     if (rc == 0)
         rc = object_get(head, oid, &object);
     if (rc == 0) {
-        rc = setxattr_locked(head, object, name, value, size, flags);
+        rc = object_may_change(head, object);
+        if (rc == 0)
+            rc = setxattr_locked(head, object, name, value, size, flags);
         object_settle(head, object);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -288,18 +304,20 @@ int head_removexattr(struct head *head, uint64_t oid, const char *name) {
     struct object *object;
     if (!strncmp(name, "tidfs.", 6))
         return -EPERM;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = head_may_change(head, false, 0);
     if (rc == 0)
         rc = object_get(head, oid, &object);
     if (rc == 0) {
-        rc = object_load_xattrs(head, object);
+        rc = object_may_change(head, object);
+        if (rc == 0)
+            rc = object_load_xattrs(head, object);
         if (rc == 0)
             rc = xattr_set_remove(object->xattrs, name) == STORE_ABSENT ? -ENODATA : 0;
         if (rc == 0)
             xattrs_changed(head, object);
         object_settle(head, object);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }

@@ -465,6 +465,12 @@ int batch_take_back(struct head *head, struct batch *batch) {
     return rc;
 }
 
+void batch_revert(struct head *head, struct batch *batch) {
+    for (size_t i = 0; i < batch->object_count; i++)
+        object_revert(head, batch->objects[i]);
+    batch->object_count = 0; /* some are no more */
+}
+
 void batch_free(struct batch *batch) {
     if (!batch)
         return;

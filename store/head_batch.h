@@ -44,6 +44,8 @@ int batch_write(struct head *head, struct batch *batch, struct transaction *done
 void batch_settle(struct head *head, struct batch *batch);
 /* After a failure: what flew joins the working transaction. Write lock. -ENOMEM: it could not, and is lost to the storage. */
 int batch_take_back(struct head *head, struct batch *batch);
+/* After a failure within head_transaction: what flew is as it was before. Write lock. */
+void batch_revert(struct head *head, struct batch *batch);
 /* Write lock, for the memory that it shares. NULL is legal. */
 void batch_free(struct batch *batch);
 

@@ -84,18 +84,18 @@ static int read_piece(struct head *head, uint64_t oid, uint64_t offset, size_t s
     size_t read_count = 0;
     struct object *object;
     *done = 0;
-    pthread_rwlock_rdlock(&head->lock);
+    head_lock_shared(head);
     object = object_find(head, oid);
     int rc = 0;
     if (!object) {
-        pthread_rwlock_unlock(&head->lock);
-        pthread_rwlock_wrlock(&head->lock);
+        head_unlock(head);
+        head_lock(head);
         rc = object_get(head, oid, &object);
     }
     if (rc == 0 && object_is_directory(object))
         rc = -EISDIR;
     if (rc < 0 || offset >= object->record.size) {
-        pthread_rwlock_unlock(&head->lock);
+        head_unlock(head);
         return rc;
     }
     uint64_t number = offset >> CHUNK_SHIFT, before = head->last_seq + 1;
@@ -108,7 +108,7 @@ static int read_piece(struct head *head, uint64_t oid, uint64_t offset, size_t s
     const struct file_chunk *chunk = file_find(object->file, number);
     if (chunk)
         end = chunk_collect(chunk, start, end, buffer, reads, &read_count);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
 
     if (!chunk && stored)
         rc = read_stored(head, oid, number, before, start, end, buffer);
@@ -139,8 +139,9 @@ int head_read(struct head *head, uint64_t oid, uint64_t offset, size_t size, uin
 
 /* ---- writing ---- */
 
-static void set_modified(struct head *head, struct object *object) {
-    object->record.mtime = object->record.ctime = head_clock();
+static void set_modified(struct head *head, struct object *object, bool keep_times) {
+    if (!keep_times)
+        object->record.mtime = object->record.ctime = head_clock();
     object_dirty(head, object);
 }
 
@@ -186,6 +187,8 @@ static int write_piece(struct head *head, uint64_t oid, uint64_t offset, uint32_
     if (rc == 0)
         rc = get_file(head, oid, &object);
     if (rc == 0)
+        rc = object_may_change(head, object);
+    if (rc == 0)
         rc = file_chunk_get(head, object, offset >> CHUNK_SHIFT, &chunk);
     if (rc < 0)
         return rc;
@@ -197,8 +200,7 @@ static int write_piece(struct head *head, uint64_t oid, uint64_t offset, uint32_
         return rc;
     if (offset + length > object->record.size)
         object->record.size = offset + length;
-    if (!keep_times)
-        set_modified(head, object);
+    set_modified(head, object, keep_times);
     if (object->gone) {
         rc = file_chunk_spill(head, chunk);
     } else {
@@ -221,16 +223,16 @@ int64_t head_write(struct head *head, uint64_t oid, uint64_t offset, size_t size
         uint32_t piece = (uint32_t)(size - done < room ? size - done : room);
         struct large large = {.count = 0};
         if (piece >= MEMORY_BODY_MIN) {
-            pthread_rwlock_rdlock(&head->lock);
+            head_lock_shared(head);
             rc = head->failed ? -EIO : head->full ? -ENOSPC : 0;
-            pthread_rwlock_unlock(&head->lock);
+            head_unlock(head);
             if (rc == 0)
                 rc = large_append(head, data + done, piece, &large);
         }
         if (rc == 0) {
-            pthread_rwlock_wrlock(&head->lock);
+            head_lock(head);
             rc = write_piece(head, oid, at, piece, data + done, keep_times, &large);
-            pthread_rwlock_unlock(&head->lock);
+            head_unlock(head);
         }
         if (rc < 0)
             break;
@@ -332,28 +334,29 @@ int object_truncate(struct head *head, struct object *object, uint64_t size) {
     return 0;
 }
 
-static int fallocate_locked(struct head *head, uint64_t oid, int mode, uint64_t offset, uint64_t end) {
+static int fallocate_locked(struct head *head, uint64_t oid, int mode, uint64_t offset, uint64_t end, bool keep_times) {
     struct object *object;
     bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
     bool grows = !(mode & FALLOC_FL_KEEP_SIZE);
     int rc = head_may_change(head, !zero, zero ? 0 : end - offset);
     if (rc == 0)
         rc = get_file(head, oid, &object);
+    if (rc == 0)
+        rc = object_may_change(head, object);
     if (rc == 0 && zero)
         rc = object_zero(head, object, offset, end < object->record.size ? end : object->record.size);
     if (rc < 0)
         return rc;
-    bool grown = grows && end > object->record.size;
-    if (grown)
+    if (grows && end > object->record.size)
         object->record.size = end;
-    if (grown || zero) {
-        set_modified(head, object);
+    /* As other file systems do, even if no byte and no size is another one. */
+    set_modified(head, object, keep_times);
+    if (!object->gone)
         head_changed(head);
-    }
     return 0;
 }
 
-int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, uint64_t length) {
+int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, uint64_t length, bool keep_times) {
     switch (mode) {
     case 0:
     case FALLOC_FL_KEEP_SIZE:
@@ -369,9 +372,9 @@ int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, u
     if (offset > FILE_SIZE_MAX || length > FILE_SIZE_MAX - offset)
         return -EFBIG;
     head_throttle(head);
-    pthread_rwlock_wrlock(&head->lock);
-    int rc = fallocate_locked(head, oid, mode, offset, offset + length);
-    pthread_rwlock_unlock(&head->lock);
+    head_lock(head);
+    int rc = fallocate_locked(head, oid, mode, offset, offset + length, keep_times);
+    head_unlock(head);
     return rc;
 }
 
@@ -429,13 +432,13 @@ int head_seek(struct head *head, uint64_t oid, uint64_t offset, int whence, uint
     struct object *object;
     if (whence != SEEK_DATA && whence != SEEK_HOLE)
         return -EINVAL;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = get_file(head, oid, &object);
     if (rc == 0 && offset >= object->record.size)
         rc = -ENXIO;
     if (rc == 0)
         rc = seek_locked(head, object, offset, whence == SEEK_HOLE, result);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -502,6 +505,7 @@ static int piece_from_instant(struct head *head, uint64_t oid, uint64_t number, 
 struct copying {
     uint64_t source, before, from; /* before 0: the head */
     uint64_t target, to;
+    bool keep_times;
 };
 
 static int source_size(struct head *head, const struct copying *copy, uint64_t *size) {
@@ -549,6 +553,8 @@ static int copy_piece(struct head *head, const struct copying *copy, uint32_t le
     if (rc == 0)
         rc = get_file(head, copy->target, &target);
     if (rc == 0)
+        rc = object_may_change(head, target);
+    if (rc == 0)
         rc = piece_get(head, copy, length, &piece);
     if (rc == 0)
         rc = file_chunk_get(head, target, copy->to >> CHUNK_SHIFT, &chunk);
@@ -568,15 +574,15 @@ static int copy_piece(struct head *head, const struct copying *copy, uint32_t le
     if (copy->to + length > target->record.size)
         target->record.size = copy->to + length;
     file_chunk_dirty(head, target, chunk);
-    set_modified(head, target);
+    set_modified(head, target, copy->keep_times);
     if (!target->gone)
         head_changed(head);
     return 0;
 }
 
 int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, uint64_t source_offset, uint64_t target,
-                    uint64_t target_offset, uint64_t length, uint64_t *copied) {
-    struct copying copy = {source, source_before, source_offset, target, target_offset};
+                    uint64_t target_offset, uint64_t length, bool keep_times, uint64_t *copied) {
+    struct copying copy = {source, source_before, source_offset, target, target_offset, keep_times};
     *copied = 0;
     if (target_offset > FILE_SIZE_MAX || length > FILE_SIZE_MAX - target_offset)
         return -EFBIG;
@@ -584,7 +590,7 @@ int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, 
     int rc = 0;
     while (*copied < length) {
         uint64_t size = 0;
-        pthread_rwlock_wrlock(&head->lock);
+        head_lock(head);
         rc = source_size(head, &copy, &size);
         uint64_t piece = length - *copied;
         if (rc == 0 && copy.from >= size)
@@ -599,7 +605,7 @@ int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, 
             piece = target_room;
         if (rc == 0 && piece)
             rc = copy_piece(head, &copy, (uint32_t)piece);
-        pthread_rwlock_unlock(&head->lock);
+        head_unlock(head);
         if (rc < 0 || !piece)
             break;
         *copied += piece;

@@ -434,12 +434,12 @@ void directory_trim(struct head *head) {
 int head_readdir(struct head *head, uint64_t oid, uint64_t from, bool (*emit)(void *, const struct head_entry *),
                  void *context) {
     /* The write lock, unless the directory is complete already. */
-    pthread_rwlock_rdlock(&head->lock);
+    head_lock_shared(head);
     struct object *object = object_find(head, oid);
     int rc = 0;
     if (!object || !object_is_directory(object) || !object->directory || !object->directory->complete) {
-        pthread_rwlock_unlock(&head->lock);
-        pthread_rwlock_wrlock(&head->lock);
+        head_unlock(head);
+        head_lock(head);
         rc = object_get(head, oid, &object);
         if (rc == 0 && !object_is_directory(object))
             rc = -ENOTDIR;
@@ -460,6 +460,6 @@ int head_readdir(struct head *head, uint64_t oid, uint64_t from, bool (*emit)(vo
                 break;
         }
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }

@@ -65,15 +65,15 @@ static int find(struct head *head, struct object *directory, const char *name, s
 int head_lookup(struct head *head, uint64_t parent, const char *name, size_t length, struct head_attr *attr) {
     if (length > NAME_BYTES_MAX)
         return -ENAMETOOLONG;
-    pthread_rwlock_rdlock(&head->lock);
+    head_lock_shared(head);
     int rc = lookup_in_memory(head, parent, name, length, attr);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     if (rc != STORE_ABSENT)
         return rc;
 
     struct object *directory, *object;
     struct dentry *dentry;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     rc = object_get_directory(head, parent, &directory);
     if (rc == 0) {
         rc = find(head, directory, name, length, &dentry, &object);
@@ -85,17 +85,17 @@ int head_lookup(struct head *head, uint64_t parent, const char *name, size_t len
         object_attr(object, attr);
     }
     directory_trim(head);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
 int head_parent(struct head *head, uint64_t oid, uint64_t *parent) {
     struct object *directory;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = object_get_directory(head, oid, &directory);
     if (rc == 0)
         *parent = directory->record.parent;
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -221,10 +221,10 @@ int head_make(struct head *head, uint64_t parent, const char *name, size_t lengt
     if (rc < 0)
         return rc;
     head_throttle(head);
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     rc = make_locked(head, parent, name, length, mode, rdev, target, caller, attr);
     directory_trim(head);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -266,9 +266,9 @@ int head_link(struct head *head, uint64_t oid, uint64_t parent, const char *name
     int rc = name_check(name, length);
     if (rc < 0)
         return rc;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     rc = link_locked(head, oid, parent, name, length, attr);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -311,9 +311,9 @@ static int remove_name(struct head *head, uint64_t parent, const char *name, siz
         return length == 1 ? -EINVAL : -ENOTEMPTY; /* as rmdir("x/.") and rmdir("x/..") */
     if (rc < 0)
         return rc;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     rc = remove_locked(head, parent, name, length, want_directory);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
@@ -468,8 +468,8 @@ int head_rename(struct head *head, uint64_t parent, const char *name, size_t len
         rc = name_check(new_name, new_length);
     if (rc < 0)
         return rc == -EEXIST ? -EBUSY : rc;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     rc = rename_locked(head, parent, name, length, new_parent, new_name, new_length, flags);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }

@@ -19,7 +19,8 @@ int object_table_new(struct head *head) {
     return 0;
 }
 
-static void object_free(struct head *head, struct object *object) {
+/* Everything that the storage can give again. */
+static void object_release(struct head *head, struct object *object) {
     if (object_is_directory(object))
         directory_free(head, object);
     else
@@ -29,6 +30,10 @@ static void object_free(struct head *head, struct object *object) {
         free(object->xattrs);
     }
     inode_record_release(&object->record);
+}
+
+static void object_free(struct head *head, struct object *object) {
+    object_release(head, object);
     free(object);
 }
 
@@ -80,11 +85,16 @@ static void table_remove(struct head *head, struct object *object) {
     head->object_count--;
 }
 
-struct object *object_find(struct head *head, uint64_t oid) {
+static struct object *table_find(const struct head *head, uint64_t oid) {
     struct object *object = head->buckets[bucket_of(oid, head->bucket_count)];
     while (object && object->oid != oid)
         object = object->hash_next;
     return object;
+}
+
+struct object *object_find(struct head *head, uint64_t oid) {
+    struct object *object = table_find(head, oid);
+    return object && !object->unloaded ? object : NULL;
 }
 
 static int record_copy(struct inode_record *to, const struct inode_record *from) {
@@ -98,8 +108,9 @@ static int record_copy(struct inode_record *to, const struct inode_record *from)
 }
 
 int object_get(struct head *head, uint64_t oid, struct object **found) {
-    *found = object_find(head, oid);
-    if (*found)
+    struct object *object = table_find(head, oid);
+    *found = object;
+    if (object && !object->unloaded)
         return 0;
     struct inode_version *version;
     int rc = store_inode(head->store, oid, head->last_seq + 1, &version);
@@ -107,16 +118,23 @@ int object_get(struct head *head, uint64_t oid, struct object **found) {
         return -ESTALE;
     if (rc < 0)
         return -store_error_errno(rc);
-    struct object *object = calloc(1, sizeof *object);
-    if (!object || record_copy(&object->record, &version->record) < 0) {
-        free(object);
-        store_release(head->store, version);
-        return -ENOMEM;
-    }
+    struct inode_record record;
+    rc = record_copy(&record, &version->record);
     store_release(head->store, version);
-    object->oid = oid;
+    if (rc < 0)
+        return rc;
+    if (!object) {
+        object = calloc(1, sizeof *object);
+        if (!object) {
+            inode_record_release(&record);
+            return -ENOMEM;
+        }
+        object->oid = oid;
+        table_add(head, object);
+    }
+    object->record = record;
     object->stored = true;
-    table_add(head, object);
+    object->unloaded = false;
     *found = object;
     return 0;
 }
@@ -200,6 +218,34 @@ void object_unlinked(struct head *head, struct object *object, struct timespec n
     object_settle(head, object);
 }
 
+int object_may_change(const struct head *head, const struct object *object) {
+    bool orphan = object->gone && !object->dirty && object->oid < head->first_oid;
+    return head->changing && orphan ? -ESTALE : 0;
+}
+
+void object_revert(struct head *head, struct object *object) {
+    object_clean(head, object);
+    if (object->oid >= head->first_oid || !object->lookups) {
+        table_remove(head, object);
+        object_free(head, object);
+        return;
+    }
+    object_release(head, object);
+    object->record = (struct inode_record){0};
+    object->directory = NULL;
+    object->xattrs = NULL;
+    object->flying = object->fresh_flying = object->gone = object->xattrs_dirty = object->xattrs_flying = false;
+    object->unloaded = true;
+}
+
+void object_revert_made(struct head *head) {
+    for (uint64_t oid = head->first_oid; oid < head->next_oid; oid++) {
+        struct object *object = table_find(head, oid);
+        if (object)
+            object_revert(head, object);
+    }
+}
+
 void object_attr(const struct object *object, struct head_attr *attr) {
     const struct inode_record *record = &object->record;
     *attr = (struct head_attr){
@@ -220,7 +266,7 @@ void object_attr(const struct object *object, struct head_attr *attr) {
 
 int head_hold(struct head *head, uint64_t oid, struct head_attr *attr) {
     struct object *object;
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     int rc = object_get(head, oid, &object);
     if (rc == 0 && object->gone)
         rc = -ESTALE;
@@ -228,36 +274,36 @@ int head_hold(struct head *head, uint64_t oid, struct head_attr *attr) {
         object->lookups++;
         object_attr(object, attr);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
 void head_forget(struct head *head, uint64_t oid, uint64_t count) {
-    pthread_rwlock_wrlock(&head->lock);
-    struct object *object = object_find(head, oid);
+    head_lock(head);
+    struct object *object = table_find(head, oid);
     if (object) {
         /* What the kernel counts is checked, not believed. */
         object->lookups -= count < object->lookups ? count : object->lookups;
         object_settle(head, object);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
 }
 
 int head_getattr(struct head *head, uint64_t oid, struct head_attr *attr) {
-    pthread_rwlock_rdlock(&head->lock);
+    head_lock_shared(head);
     struct object *object = object_find(head, oid);
     if (object) {
         object_attr(object, attr);
-        pthread_rwlock_unlock(&head->lock);
+        head_unlock(head);
         return 0;
     }
-    pthread_rwlock_unlock(&head->lock);
-    pthread_rwlock_wrlock(&head->lock);
+    head_unlock(head);
+    head_lock(head);
     int rc = object_get(head, oid, &object);
     if (rc == 0) {
         object_attr(object, attr);
         object_settle(head, object);
     }
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }

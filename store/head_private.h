@@ -1,9 +1,12 @@
 /* Inside the head: shared by store/head_*.c only.
  *
  * Locks, in the order in which they may be taken:
- *   head->lock      (rwlock)  everything below that is not marked otherwise. Held while reading the storage on a miss,
- *                             never while committing or reading and writing bodies of files.
- *   head->seal_lock (mutex)   the fields marked "seal_lock".
+ *   head->committing (flag)   who has set it is the only one who commits, until he clears it.
+ *   head->lock       (rwlock) everything below that is not marked otherwise. Held while reading the storage on a miss,
+ *                             never while committing or reading and writing bodies of files, except by head_transaction: it holds
+ *                             the lock from before its change until the commit is done, and the operations that
+ *                             the change calls take it for granted.
+ *   head->seal_lock  (mutex)  the fields marked "seal_lock".
  *
  * An object's changes are in at most two places: the working transaction (dirty) and the batch that is
  * being written (flying). An object, chunk or name that is either must stay in memory, for the storage does not have it yet.
@@ -12,6 +15,7 @@
 #define TIDFS_STORE_HEAD_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "store/head.h"
@@ -97,6 +101,7 @@ struct object {
     bool fresh_flying; /* made by the flying batch */
     bool gone;         /* no name leads to it */
     bool xattrs_dirty, xattrs_flying;
+    bool unloaded; /* only oid and lookups are known: object_find does not see it, object_get loads it */
 };
 
 /* Names that a transaction adds, and names that it ends. */
@@ -142,6 +147,12 @@ struct head {
     uint64_t free_bytes;            /* on the disk below when last asked, less what was written since */
     uint64_t reserve_bytes;         /* kept free, so that removals can be committed */
 
+    /* head_transaction */
+    _Atomic bool owned; /* read without the lock: `owner` holds it for many operations */
+    _Atomic(pthread_t) owner;
+    bool changing;      /* its change runs, or is being committed: what is dirty is all of that change */
+    uint64_t first_oid; /* of those that the change makes */
+
     pthread_mutex_t seal_lock;
     pthread_cond_t wake, done; /* to the commit thread; to those who wait for it */
     /* seal_lock: */
@@ -159,6 +170,28 @@ struct head {
     bool stop;
     pthread_t thread;
 };
+
+/* Whether this thread is inside head_transaction. A thread that is not can never see itself as owner: the acquire shows it the owner that was
+ * stored before `owned`. */
+static inline bool head_is_owner(struct head *head) {
+    return atomic_load_explicit(&head->owned, memory_order_acquire) &&
+           pthread_equal(atomic_load_explicit(&head->owner, memory_order_relaxed), pthread_self());
+}
+
+static inline void head_lock(struct head *head) {
+    if (!head_is_owner(head))
+        (void)pthread_rwlock_wrlock(&head->lock);
+}
+
+static inline void head_lock_shared(struct head *head) {
+    if (!head_is_owner(head))
+        (void)pthread_rwlock_rdlock(&head->lock);
+}
+
+static inline void head_unlock(struct head *head) {
+    if (!head_is_owner(head))
+        (void)pthread_rwlock_unlock(&head->lock);
+}
 
 static inline struct timespec head_clock(void) {
     struct timespec now;
@@ -179,7 +212,7 @@ static inline bool object_is_directory(const struct object *object) {
 
 /* ---- head_object.c ---- */
 
-/* In memory only; NULL if it is not there. Read lock. */
+/* In memory only; NULL if it or its state is not there. Read lock. */
 struct object *object_find(struct head *head, uint64_t oid);
 /* Loads it if needed. -ESTALE if there is no such object. Write lock. */
 int object_get(struct head *head, uint64_t oid, struct object **object);
@@ -195,6 +228,13 @@ void object_dirty(struct head *head, struct object *object);
 void object_clean(struct head *head, struct object *object);
 /* One name fewer leads to it. */
 void object_unlinked(struct head *head, struct object *object, struct timespec now);
+/* 0, or -ESTALE if a change of it could not be taken back: the object had no name any more when the running head_transaction began. */
+int object_may_change(const struct head *head, const struct object *object);
+/* Takes back what the running head_transaction did to the object: one that it made goes, another is loaded from the storage when
+ * it is next asked for. Cannot fail. The transaction's lists of names must be empty already. */
+void object_revert(struct head *head, struct object *object);
+/* The same for all that the head_transaction made and that is left. */
+void object_revert_made(struct head *head);
 void object_attr(const struct object *object, struct head_attr *attr);
 int object_table_new(struct head *head);
 void object_table_free(struct head *head);
@@ -271,6 +311,13 @@ int acl_mode(const uint8_t *value, size_t length, uint32_t *mode, bool *equivale
 int head_may_change(struct head *head, bool grows, uint64_t bytes);
 /* After a change: the interval starts, and the limit is kept. Write lock. */
 void head_changed(struct head *head);
+bool head_working_empty(const struct head *head);
+/* Waits until nobody commits, and keeps others from it. Without a lock. */
+void head_commit_hold(struct head *head);
+void head_commit_release(struct head *head);
+/* Seals and commits the working transaction, empty or not, and waits until it is durable. Only between the two above. *tid is set on success. If it
+ * fails, what flew is pending again, or, while head->changing, taken back. */
+int head_commit(struct head *head, uint64_t *tid);
 /* Waits, without a lock, while more than the dirty limit waits behind a commit. */
 void head_throttle(struct head *head);
 void *head_commit_thread(void *head);

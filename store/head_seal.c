@@ -17,7 +17,7 @@
 
 /* ---- whether and when ---- */
 
-static bool working_empty(const struct head *head) {
+bool head_working_empty(const struct head *head) {
     return !head->dirty_count && !head->added_count && !head->ended_count;
 }
 
@@ -45,6 +45,8 @@ int head_may_change(struct head *head, bool grows, uint64_t bytes) {
 }
 
 void head_changed(struct head *head) {
+    if (head->changing)
+        return; /* it is sealed at its end and not before */
     bool passed = !head->limit_passed && head->working_bytes > head->options.dirty_limit_bytes;
     if (head->pending && !passed)
         return;
@@ -62,11 +64,11 @@ void head_changed(struct head *head) {
 void head_throttle(struct head *head) {
     if (head->working_bytes <= head->options.dirty_limit_bytes)
         return;
-    pthread_rwlock_rdlock(&head->lock);
+    head_lock_shared(head);
     uint64_t number = head->number;
     bool wait =
         head->working_bytes > head->options.dirty_limit_bytes && head->limit_passed && !head->failed && !head->full;
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     if (!wait)
         return;
     pthread_mutex_lock(&head->seal_lock);
@@ -80,7 +82,7 @@ void head_throttle(struct head *head) {
 
 /* Seals. *number is what was taken or would have been. */
 static int take(struct head *head, struct batch **batch, uint64_t *number) {
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     *number = head->number;
     int rc = head->failed ? -EIO : batch_seal(head, batch);
     if (rc < 0)
@@ -102,13 +104,13 @@ static int take(struct head *head, struct batch **batch, uint64_t *number) {
     head->taken = *number;
     pthread_cond_broadcast(&head->done);
     pthread_mutex_unlock(&head->seal_lock);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc;
 }
 
 /* The result of writing a batch, in the head. Returns 0 or a negative errno. */
 static int land_batch(struct head *head, struct batch *batch, int rc, const struct transaction *done) {
-    pthread_rwlock_wrlock(&head->lock);
+    head_lock(head);
     if (rc == STORE_OK) {
         head->last_seq = done->seq;
         head->last_tid = done->tid;
@@ -120,20 +122,23 @@ static int land_batch(struct head *head, struct batch *batch, int rc, const stru
         head->full = rc == STORE_FULL;
         if (rc != STORE_FULL && rc != STORE_NO_MEMORY)
             head->failed = true;
-        if (batch_take_back(head, batch) < 0)
+        if (head->changing)
+            batch_revert(head, batch);
+        else if (batch_take_back(head, batch) < 0)
             head->failed = true;
         log_write(store_log(head->store), LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", store_directory(head->store),
                   store_error_text(rc),
-                  head->failed ? "no more changes are taken: mount it again to go on from its last good transaction"
-                               : "what is pending stays pending and is tried again");
-        head->pending = true;
+                  head->failed     ? "no more changes are taken: mount it again to go on from its last good transaction"
+                  : head->changing ? "what it would have changed is as it was"
+                                   : "what is pending stays pending and is tried again");
+        head->pending = !head->changing;
     }
     batch_free(batch);
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     return rc == STORE_OK ? 0 : -store_error_errno(rc);
 }
 
-static void commit_once(struct head *head) {
+int head_commit(struct head *head, uint64_t *tid) {
     struct batch *batch = NULL;
     struct transaction done = {0};
     uint64_t number;
@@ -147,29 +152,48 @@ static void commit_once(struct head *head) {
         head->durable = number;
         head->tids[number % TIDS_KEPT] = done.tid;
         head->commits++;
+        *tid = done.tid;
         transaction_release(&done);
     } else {
         head->tids[number % TIDS_KEPT] = 0;
         head->refused = number;
         head->refused_code = rc;
         uint64_t interval = head->options.commit_interval_ns;
-        /* A head that failed for good does not try again. */
-        if (rc != -EIO)
+        /* A head that failed for good does not try again, and there is nothing to try if all is taken back. */
+        if (rc != -EIO && !head->changing)
             head->deadline_ns = head_monotonic() + (interval > RETRY_NS ? interval : RETRY_NS);
     }
     pthread_cond_broadcast(&head->done);
     pthread_mutex_unlock(&head->seal_lock);
+    return rc;
 }
 
-/* Commits, as the only one who does. Seal lock, which is let go meanwhile. */
+/* Commits, as the only one who does. Seal lock, which is let go meanwhile. Those who wait learn the result from what it leaves. */
 static void commit_lead(struct head *head) {
+    uint64_t tid;
     head->committing = true;
     pthread_mutex_unlock(&head->seal_lock);
-    commit_once(head);
+    (void)head_commit(head, &tid);
     pthread_mutex_lock(&head->seal_lock);
     head->committing = false;
     pthread_cond_broadcast(&head->done);
     pthread_cond_signal(&head->wake);
+}
+
+void head_commit_hold(struct head *head) {
+    pthread_mutex_lock(&head->seal_lock);
+    while (head->committing)
+        pthread_cond_wait(&head->done, &head->seal_lock);
+    head->committing = true;
+    pthread_mutex_unlock(&head->seal_lock);
+}
+
+void head_commit_release(struct head *head) {
+    pthread_mutex_lock(&head->seal_lock);
+    head->committing = false;
+    pthread_cond_broadcast(&head->done);
+    pthread_cond_signal(&head->wake);
+    pthread_mutex_unlock(&head->seal_lock);
 }
 
 /* ---- those who wait ---- */
@@ -184,12 +208,12 @@ static int leave_message(struct head *head, const char *user, const char *messag
         return -ENOMEM;
     }
     for (;;) {
-        pthread_rwlock_rdlock(&head->lock);
+        head_lock_shared(head);
         pthread_mutex_lock(&head->seal_lock);
         if (!head->message_number)
             break;
         uint64_t number = head->message_number;
-        pthread_rwlock_unlock(&head->lock);
+        head_unlock(head);
         while (head->message_number == number)
             pthread_cond_wait(&head->done, &head->seal_lock);
         pthread_mutex_unlock(&head->seal_lock);
@@ -203,18 +227,20 @@ static int leave_message(struct head *head, const char *user, const char *messag
 int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid) {
     if ((user && strlen(user) > 255) || (message && strlen(message) > MESSAGE_MAX))
         return -E2BIG;
+    if (head_is_owner(head))
+        return -EDEADLK;
     if (user || message) {
         int rc = leave_message(head, user, message);
         if (rc < 0)
             return rc;
     } else {
-        pthread_rwlock_rdlock(&head->lock);
+        head_lock_shared(head);
         pthread_mutex_lock(&head->seal_lock);
     }
-    bool nothing = working_empty(head) && !user && !message;
+    bool nothing = head_working_empty(head) && !user && !message;
     bool flying = head->taken > head->durable && head->taken > head->refused;
     uint64_t target = nothing ? head->number - 1 : head->number, last_tid = head->last_tid;
-    pthread_rwlock_unlock(&head->lock);
+    head_unlock(head);
     if (nothing && !flying) {
         pthread_mutex_unlock(&head->seal_lock);
         if (tid)

@@ -163,6 +163,22 @@ int storage_links(struct storage *storage, uint64_t oid, uint64_t before, struct
     return rc;
 }
 
+int storage_named(struct storage *storage, uint64_t parent, const char *name, size_t length, struct entry_list *list) {
+    *list = (struct entry_list){0};
+    if (!is_oid(parent) || !is_entry_name(name, length))
+        return STORE_OK;
+    int rc = without_absent(storage->ops->named(storage, parent, name, length, list));
+    for (size_t i = 0; rc == STORE_OK && i < list->count; i++) {
+        const struct entry *entry = &list->items[i];
+        if (!is_entry(entry, entry->died) || entry->parent != parent || entry->name_length != length ||
+            memcmp(entry->name, name, length) != 0 || (i > 0 && entry[-1].died > entry->born)) {
+            entry_list_release(list);
+            rc = STORE_CORRUPT;
+        }
+    }
+    return rc;
+}
+
 int storage_subtree(struct storage *storage, uint64_t directory, uint64_t before, struct subtree *subtree) {
     assert(before >= 1 && before <= SEQ_MAX);
     *subtree = (struct subtree){0};
@@ -173,10 +189,15 @@ int storage_subtree(struct storage *storage, uint64_t directory, uint64_t before
     return rc == STORE_OK && (subtree->seq >= before || subtree->until < before) ? STORE_CORRUPT : rc;
 }
 
-int storage_changed(struct storage *storage, uint64_t after_seq, uint64_t **oids, size_t *count) {
+int storage_changed(struct storage *storage, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count) {
     *oids = NULL;
     *count = 0;
-    return without_absent(storage->ops->changed(storage, after_seq, oids, count));
+    return without_absent(storage->ops->changed(storage, after_seq, until_seq, oids, count));
+}
+
+int storage_revisions_between(struct storage *storage, uint64_t after_seq, uint64_t until_seq, uint64_t *count) {
+    *count = 0;
+    return without_absent(storage->ops->revisions_between(storage, after_seq, until_seq, count));
 }
 
 int storage_body_read(struct storage *storage, const struct body_ref *ref, uint8_t *buffer) {

@@ -178,8 +178,10 @@ struct storage_ops {
     int (*lookup)(struct storage *, uint64_t parent, const char *name, size_t length, uint64_t before, struct entry *);
     int (*list)(struct storage *, uint64_t parent, uint64_t before, struct entry_list *);
     int (*links)(struct storage *, uint64_t oid, uint64_t before, struct entry_list *);
+    int (*named)(struct storage *, uint64_t parent, const char *name, size_t length, struct entry_list *);
     int (*subtree)(struct storage *, uint64_t directory, uint64_t before, struct subtree *);
-    int (*changed)(struct storage *, uint64_t after_seq, uint64_t **oids, size_t *count);
+    int (*changed)(struct storage *, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count);
+    int (*revisions_between)(struct storage *, uint64_t after_seq, uint64_t until_seq, uint64_t *count);
     int (*body_read)(struct storage *, const struct body_ref *, uint8_t *buffer);
     int (*body_append)(struct storage *, const uint8_t *data, uint32_t length, struct body_ref *);
     int (*body_reserve)(struct storage *, uint64_t count, uint64_t *first);
@@ -229,11 +231,20 @@ int storage_list(struct storage *storage, uint64_t parent, uint64_t before, stru
 /* All entries that lead to `oid` as of `before`: one for a directory, nlink for others. */
 int storage_links(struct storage *storage, uint64_t oid, uint64_t before, struct entry_list *list);
 
+/* All entries that a directory ever had under `name`, ascending by born: no two overlap, and the last one alone may be alive (died
+ * UINT64_MAX). What was packed away may be missing. Cost: the number of them. */
+int storage_named(struct storage *storage, uint64_t parent, const char *name, size_t length, struct entry_list *list);
+
 /* The newest transaction < before that changed a directory or anything below it. STORE_ABSENT: not born. */
 int storage_subtree(struct storage *storage, uint64_t directory, uint64_t before, struct subtree *subtree);
 
-/* The objects that transactions > after_seq changed, each once. *oids is malloc'ed and the caller's. */
-int storage_changed(struct storage *storage, uint64_t after_seq, uint64_t **oids, size_t *count);
+/* The objects that transactions with after_seq < seq <= until_seq changed, each once, in the order in which they first did. Either bound
+ * may be larger than any seq. *oids is malloc'ed and the caller's. What was packed away may be missing.
+ * Cost: storage_revisions_between of the same bounds. */
+int storage_changed(struct storage *storage, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count);
+
+/* How many revisions the transactions with after_seq < seq <= until_seq wrote; packing may have removed some of them. Cost: constant. */
+int storage_revisions_between(struct storage *storage, uint64_t after_seq, uint64_t until_seq, uint64_t *count);
 
 /* Reads and verifies a whole body into buffer[ref->length]. STORE_CORRUPT on a mismatch. */
 int storage_body_read(struct storage *storage, const struct body_ref *ref, uint8_t *buffer);

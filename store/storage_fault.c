@@ -64,9 +64,14 @@ FAULT_OP(lookup,
          parent, name, length, before, entry)
 FAULT_OP(list, (struct storage * base, uint64_t parent, uint64_t before, struct entry_list *list), parent, before, list)
 FAULT_OP(links, (struct storage * base, uint64_t oid, uint64_t before, struct entry_list *list), oid, before, list)
+FAULT_OP(named, (struct storage * base, uint64_t parent, const char *name, size_t length, struct entry_list *list),
+         parent, name, length, list)
 FAULT_OP(subtree, (struct storage * base, uint64_t directory, uint64_t before, struct subtree *subtree), directory,
          before, subtree)
-FAULT_OP(changed, (struct storage * base, uint64_t after_seq, uint64_t **oids, size_t *count), after_seq, oids, count)
+FAULT_OP(changed, (struct storage * base, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count),
+         after_seq, until_seq, oids, count)
+FAULT_OP(revisions_between, (struct storage * base, uint64_t after_seq, uint64_t until_seq, uint64_t *count), after_seq,
+         until_seq, count)
 FAULT_OP(body_read, (struct storage * base, const struct body_ref *ref, uint8_t *buffer), ref, buffer)
 FAULT_OP(body_append, (struct storage * base, const uint8_t *data, uint32_t length, struct body_ref *ref), data, length,
          ref)
@@ -92,8 +97,10 @@ static const struct storage_ops fault_ops = {
     .lookup = fault_lookup,
     .list = fault_list,
     .links = fault_links,
+    .named = fault_named,
     .subtree = fault_subtree,
     .changed = fault_changed,
+    .revisions_between = fault_revisions_between,
     .body_read = fault_body_read,
     .body_append = fault_body_append,
     .body_reserve = fault_body_reserve,

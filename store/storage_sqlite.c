@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define NEW_DATABASE_FILE DATABASE_FILE ".new"
+#define CREATE_BYTES      65536 /* a new store does not fit in less, whatever the block size */
 
 static int sqlite_body_append(struct storage *base, const uint8_t *data, uint32_t length, struct body_ref *ref) {
     return body_files_append(sqlite_storage_of(base)->bodies, data, length, ref);
@@ -65,8 +67,10 @@ static const struct storage_ops sqlite_ops = {
     .lookup = sqlite_lookup,
     .list = sqlite_list,
     .links = sqlite_links,
+    .named = sqlite_named,
     .subtree = sqlite_subtree,
     .changed = sqlite_changed,
+    .revisions_between = sqlite_revisions_between,
     .body_read = sqlite_body_read,
     .body_append = sqlite_body_append,
     .body_reserve = sqlite_body_reserve,
@@ -151,6 +155,13 @@ static int sync_directory(const char *directory) {
     return failed;
 }
 
+/* SQLite does not know of every call that failed for want of space why it did. */
+static int full_instead_of_io(int code, const char *directory) {
+    struct statvfs disk;
+    bool full = statvfs(directory, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < CREATE_BYTES;
+    return code == STORE_IO && full ? STORE_FULL : code;
+}
+
 /* Writes the whole database under another name first, so that a tidfs.db that is there is complete. */
 static int create_database(const char *directory, const char *new_path, const char *path, struct error *err) {
     int fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* SQLite gives its other files this mode */
@@ -164,8 +175,9 @@ static int create_database(const char *directory, const char *new_path, const ch
         return rc;
     rc = sqlite_schema_create(connection);
     if (rc != STORE_OK) {
+        rc = full_instead_of_io(rc, directory);
         (void)error_set(err, (enum store_error)rc, "cannot make a store in %s: %s", directory,
-                        sqlite3_errmsg(connection->db));
+                        rc == STORE_FULL ? store_error_text(rc) : sqlite3_errmsg(connection->db));
         (void)connection_rollback(connection);
     }
     connection_close(connection);

@@ -69,7 +69,8 @@ int sqlite_load_before(struct storage *storage, uint64_t oid, uint64_t part, uin
 int sqlite_load_revision(struct storage *storage, uint64_t id, struct revision *revision);
 int sqlite_next_part(struct storage *storage, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part);
 int sqlite_subtree(struct storage *storage, uint64_t directory, uint64_t before, struct subtree *subtree);
-int sqlite_changed(struct storage *storage, uint64_t after_seq, uint64_t **oids, size_t *count);
+int sqlite_changed(struct storage *storage, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count);
+int sqlite_revisions_between(struct storage *storage, uint64_t after_seq, uint64_t until_seq, uint64_t *count);
 int sqlite_body_read(struct storage *storage, const struct body_ref *ref, uint8_t *buffer);
 int sqlite_transaction_before(struct storage *storage, uint64_t tid, struct transaction *transaction);
 int sqlite_transaction_at(struct storage *storage, uint64_t seq, struct transaction *transaction);
@@ -80,7 +81,8 @@ int sqlite_lookup(struct storage *storage, uint64_t parent, const char *name, si
                   struct entry *entry);
 int sqlite_list(struct storage *storage, uint64_t parent, uint64_t before, struct entry_list *list);
 int sqlite_links(struct storage *storage, uint64_t oid, uint64_t before, struct entry_list *list);
-/* What the two above do: `id` is STATEMENT_LIST with a directory or STATEMENT_LINKS with an oid as key. */
+int sqlite_named(struct storage *storage, uint64_t parent, const char *name, size_t length, struct entry_list *list);
+/* What sqlite_list and sqlite_links do: `id` is STATEMENT_LIST with a directory or STATEMENT_LINKS with an oid as key. */
 int sqlite_collect_entries(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
                            struct entry_list *list);
 

@@ -12,6 +12,7 @@
 
 #define READERS_MOST    8
 #define BUSY_TIMEOUT_MS 10000
+#define STATEMENT_SHOWN 60 /* bytes of a statement that failed */
 
 /* Nothing in the schema may run code, and every page is checked for sanity when it is read. */
 static const char setup_sql[] = "PRAGMA trusted_schema = OFF;"
@@ -60,8 +61,13 @@ int connection_failed(struct connection *connection, int result, const char *doi
     int extended = sqlite3_extended_errcode(connection->db);
     if ((extended & 0xff) == (result & 0xff))
         result = extended;
-    log_write(connection->log, LOG_LEVEL_ERROR, "database: cannot %s `%s`: %s (%d, %s)", doing,
-              statement ? statement : "", sqlite3_errmsg(connection->db), result, sqlite3_errstr(result));
+    if (!statement)
+        statement = "";
+    /* The reason first: people read it, too. The beginning of a statement tells which it is. */
+    bool whole = strlen(statement) <= STATEMENT_SHOWN;
+    log_write(connection->log, LOG_LEVEL_ERROR, "database: %s (%d, %s): cannot %s `%.*s%s`",
+              sqlite3_errmsg(connection->db), result, sqlite3_errstr(result), doing, STATEMENT_SHOWN, statement,
+              whole ? "" : "...");
     return error_from_sqlite(connection->db, result);
 }
 

@@ -118,27 +118,36 @@ static void sort_entries(struct entry_list *list) {
 }
 
 /* One statement, so that an entry that is ended meanwhile is seen in one table and not in both or neither. */
-int sqlite_collect_entries(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
+static int collect_entries(struct connection *reader, enum statement id, const struct value *values, size_t count,
                            struct entry_list *list) {
-    struct value values[] = {value_integer(key), value_integer(before)};
     struct list_builder builder = {.capacity = 0};
     struct entry_row row;
     sqlite3_stmt *statement;
-    int rc = statement_get(reader, id, values, 2, &statement);
+    int rc = statement_get(reader, id, values, count, &statement);
     while (rc == STORE_OK && (rc = statement_step(reader, statement)) == STORE_OK) {
         rc = entry_row_decode(reader, statement, &row);
         if (rc == STORE_OK)
             rc = add_row(&builder, &row);
     }
     statement_reset(statement);
-    if (rc == STORE_ABSENT)
-        rc = connection_check_horizon(reader, before);
-    if (rc == STORE_OK) {
-        set_names(&builder.list);
-        sort_entries(&builder.list);
-        *list = builder.list;
-    } else {
+    if (rc != STORE_ABSENT) {
         entry_list_release(&builder.list);
+        return rc;
+    }
+    set_names(&builder.list);
+    sort_entries(&builder.list);
+    *list = builder.list;
+    return STORE_OK;
+}
+
+int sqlite_collect_entries(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
+                           struct entry_list *list) {
+    struct value values[] = {value_integer(key), value_integer(before)};
+    int rc = collect_entries(reader, id, values, 2, list);
+    if (rc == STORE_OK) {
+        rc = connection_check_horizon(reader, before);
+        if (rc != STORE_OK)
+            entry_list_release(list);
     }
     return rc;
 }
@@ -160,4 +169,17 @@ int sqlite_list(struct storage *base, uint64_t parent, uint64_t before, struct e
 
 int sqlite_links(struct storage *base, uint64_t oid, uint64_t before, struct entry_list *list) {
     return read_list(sqlite_storage_of(base), STATEMENT_LINKS, oid, before, list);
+}
+
+/* Entries of one name never overlap, and indexes are given in the order in which entries are added: so the order of indexes is that of time. */
+int sqlite_named(struct storage *base, uint64_t parent, const char *name, size_t length, struct entry_list *list) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct value values[] = {value_integer(parent), value_blob(name, length)};
+    struct connection *reader;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = collect_entries(reader, STATEMENT_NAMED, values, 2, list);
+    connection_pool_give(&storage->readers, reader);
+    return rc;
 }

@@ -145,11 +145,17 @@ int sqlite_subtree(struct storage *base, uint64_t directory, uint64_t before, st
     return horizon != STORE_OK ? horizon : rc;
 }
 
-static int collect_changed(struct connection *reader, uint64_t after_seq, uint64_t **oids, size_t *count) {
-    struct value value = value_integer(after_seq < SEQ_MAX ? after_seq : SEQ_MAX);
+/* A bound of a range of transactions, as a value that SQLite's signed integers hold. */
+static struct value value_bound(uint64_t seq) {
+    return value_integer(seq < SEQ_MAX ? seq : SEQ_MAX);
+}
+
+static int collect_changed(struct connection *reader, uint64_t after_seq, uint64_t until_seq, uint64_t **oids,
+                           size_t *count) {
+    struct value values[] = {value_bound(after_seq), value_bound(until_seq)};
     size_t capacity = 0;
     sqlite3_stmt *statement;
-    int rc = statement_get(reader, STATEMENT_CHANGED, &value, 1, &statement);
+    int rc = statement_get(reader, STATEMENT_CHANGED, values, 2, &statement);
     while (rc == STORE_OK && (rc = statement_step(reader, statement)) == STORE_OK) {
         if (*count == capacity) {
             capacity = capacity ? capacity * 2 : 64;
@@ -166,13 +172,13 @@ static int collect_changed(struct connection *reader, uint64_t after_seq, uint64
     return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
-int sqlite_changed(struct storage *base, uint64_t after_seq, uint64_t **oids, size_t *count) {
+int sqlite_changed(struct storage *base, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
-    rc = collect_changed(reader, after_seq, oids, count);
+    rc = collect_changed(reader, after_seq, until_seq, oids, count);
     connection_pool_give(&storage->readers, reader);
     if (rc != STORE_OK) {
         free(*oids);
@@ -180,6 +186,18 @@ int sqlite_changed(struct storage *base, uint64_t after_seq, uint64_t **oids, si
         *count = 0;
     }
     return rc;
+}
+
+int sqlite_revisions_between(struct storage *base, uint64_t after_seq, uint64_t until_seq, uint64_t *count) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct value values[] = {value_bound(after_seq), value_bound(until_seq)};
+    struct connection *reader;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = statement_integer(reader, STATEMENT_REVISIONS_BETWEEN, values, 2, count);
+    connection_pool_give(&storage->readers, reader);
+    return rc == STORE_ABSENT ? STORE_OK : rc; /* no transaction is newer than after_seq */
 }
 
 int sqlite_read_body_row(struct connection *reader, const struct body_ref *ref, uint8_t *buffer) {

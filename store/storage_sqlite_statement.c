@@ -16,6 +16,9 @@
 #define STATE_COLUMNS                                                                                                  \
     "next_oid, next_revision, next_body, next_subtree, body_file, body_end, horizon, packed_s, packed_ns, sum"
 
+/* first_revision of the first transaction after one; NULL if there is none. */
+#define FIRST_REVISION_AFTER(seq) "(SELECT first_revision FROM txn WHERE seq > " seq " ORDER BY seq LIMIT 1)"
+
 static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN",
     [STATEMENT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -59,8 +62,11 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_REVISION_NEXT_PART] = "SELECT part FROM revision WHERE oid = ?1 AND part >= ?2 ORDER BY part LIMIT 1",
     [STATEMENT_REVISION_INSERT] = "INSERT INTO revision(id, oid, part, seq, data, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_OBJECT_EXISTS] = "SELECT 1 FROM revision WHERE oid = ?1 LIMIT 1",
-    [STATEMENT_CHANGED] = "SELECT DISTINCT oid FROM revision WHERE id >="
-                          " (SELECT first_revision FROM txn WHERE seq > ?1 ORDER BY seq LIMIT 1) ORDER BY id",
+    [STATEMENT_CHANGED] = "SELECT DISTINCT oid FROM revision WHERE id >=" FIRST_REVISION_AFTER(
+        "?1") " AND id < ifnull(" FIRST_REVISION_AFTER("?2") ", 9223372036854775807) ORDER BY id",
+    [STATEMENT_REVISIONS_BETWEEN] = "SELECT max(0, ifnull(" FIRST_REVISION_AFTER(
+        "?2") ","
+              " (SELECT max(id) + 1 FROM revision)) - " FIRST_REVISION_AFTER("?1") ")",
 
     [STATEMENT_BODY_GET] = "SELECT id, data, sum FROM body WHERE id = ?1",
     [STATEMENT_BODY_INSERT] = "INSERT INTO body(id, data, sum) VALUES(?1, ?2, ?3)",
@@ -92,6 +98,9 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_LINKS] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE oid = ?1 AND born < ?2"
                         " UNION ALL"
                         " SELECT " PAST_ENTRY_COLUMNS " FROM past_entry WHERE oid = ?1 AND born < ?2 AND died >= ?2",
+    [STATEMENT_NAMED] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE parent = ?1 AND name = ?2"
+                        " UNION ALL"
+                        " SELECT " PAST_ENTRY_COLUMNS " FROM past_entry WHERE parent = ?1 AND name = ?2",
 
     [STATEMENT_SUBTREE_BEFORE] =
         "SELECT s.id, s.seq, (SELECT n.seq FROM subtree n WHERE n.dir = ?1 AND n.seq >= ?2 ORDER BY n.seq LIMIT 1)"

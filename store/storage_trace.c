@@ -108,6 +108,14 @@ static int trace_links(struct storage *base, uint64_t oid, uint64_t before, stru
     return trace_end(&trace, rc, "(oid %" PRIu64 ", before %" PRIu64 ") -> %zu", oid, before, list->count);
 }
 
+static int trace_named(struct storage *base, uint64_t parent, const char *name, size_t length,
+                       struct entry_list *list) {
+    struct trace trace;
+    int rc = storage_named(trace_begin(base, "named", &trace), parent, name, length, list);
+    return trace_end(&trace, rc, "(parent %" PRIu64 ", \"%.*s\") -> %zu", parent,
+                     (int)(length <= NAME_BYTES_MAX ? length : NAME_BYTES_MAX), name, list->count);
+}
+
 static int trace_subtree(struct storage *base, uint64_t directory, uint64_t before, struct subtree *subtree) {
     struct trace trace;
     int rc = storage_subtree(trace_begin(base, "subtree", &trace), directory, before, subtree);
@@ -115,10 +123,16 @@ static int trace_subtree(struct storage *base, uint64_t directory, uint64_t befo
                      subtree->seq);
 }
 
-static int trace_changed(struct storage *base, uint64_t after_seq, uint64_t **oids, size_t *count) {
+static int trace_changed(struct storage *base, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count) {
     struct trace trace;
-    int rc = storage_changed(trace_begin(base, "changed", &trace), after_seq, oids, count);
-    return trace_end(&trace, rc, "(after %" PRIu64 ") -> %zu", after_seq, *count);
+    int rc = storage_changed(trace_begin(base, "changed", &trace), after_seq, until_seq, oids, count);
+    return trace_end(&trace, rc, "(after %" PRIu64 ", until %" PRIu64 ") -> %zu", after_seq, until_seq, *count);
+}
+
+static int trace_revisions_between(struct storage *base, uint64_t after_seq, uint64_t until_seq, uint64_t *count) {
+    struct trace trace;
+    int rc = storage_revisions_between(trace_begin(base, "revisions_between", &trace), after_seq, until_seq, count);
+    return trace_end(&trace, rc, "(after %" PRIu64 ", until %" PRIu64 ") -> %" PRIu64, after_seq, until_seq, *count);
 }
 
 static int trace_body_read(struct storage *base, const struct body_ref *ref, uint8_t *buffer) {
@@ -217,8 +231,10 @@ static const struct storage_ops trace_ops = {
     .lookup = trace_lookup,
     .list = trace_list,
     .links = trace_links,
+    .named = trace_named,
     .subtree = trace_subtree,
     .changed = trace_changed,
+    .revisions_between = trace_revisions_between,
     .body_read = trace_body_read,
     .body_append = trace_body_append,
     .body_reserve = trace_body_reserve,

@@ -306,7 +306,8 @@ int store_refresh(struct store *store, uint64_t **oids, size_t *count) {
     int rc = storage_get_state(store->storage, &state);
     if (rc == STORE_OK) {
         atomic_store(&store->horizon, state.horizon);
-        rc = state.last_seq > last ? storage_changed(store->storage, last, &changed, &changed_count) : STORE_ABSENT;
+        rc = state.last_seq > last ? storage_changed(store->storage, last, state.last_seq, &changed, &changed_count)
+                                   : STORE_ABSENT;
     }
     if (rc == STORE_OK) {
         cache_advance(store->cache, state.last_seq, changed, changed_count);

@@ -307,7 +307,7 @@ static void test_head__copy_range_shares_bytes_of_head_and_history(void **state)
     before = store_last(f->store) + 1;
     assert_int_equal(storage_space(store_storage(f->store), &database, &bodies), STORE_OK);
     write_(f, a, 1000, "changed since");
-    assert_int_equal(head_copy_range(f->head, a, before, 0, b, 0, size + 5, &copied), 0);
+    assert_int_equal(head_copy_range(f->head, a, before, 0, b, 0, size + 5, false, &copied), 0);
     assert_int_equal(copied, size);
     assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
     assert_int_equal(storage_space(store_storage(f->store), &database, &after), STORE_OK);
@@ -315,7 +315,7 @@ static void test_head__copy_range_shares_bytes_of_head_and_history(void **state)
     assert_int_equal(head_read(f->head, b, 0, size, read, &done), 0);
     assert_memory_equal(read, data, size);
     /* from the head, shifted and unaligned, over what is there */
-    assert_int_equal(head_copy_range(f->head, a, 0, 999, b, 100001, 700000, &copied), 0);
+    assert_int_equal(head_copy_range(f->head, a, 0, 999, b, 100001, 700000, false, &copied), 0);
     memcpy(data + 1000, "changed since", 13);
     assert_int_equal(head_read(f->head, b, 100001, 700000, read, &done), 0);
     assert_memory_equal(read, data + 999, 700000);
@@ -360,11 +360,40 @@ static void test_head__sparse_files_seek_and_punch(void **state) {
         assert_int_equal(attr.allocated, 7);
         assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
     }
-    assert_int_equal(head_fallocate(f->head, oid, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, UINT64_C(1) << 40), 0);
+    assert_int_equal(
+        head_fallocate(f->head, oid, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, UINT64_C(1) << 40, false), 0);
     assert_int_equal(head_seek(f->head, oid, 0, SEEK_DATA, &at), 0);
     assert_true(at == UINT64_C(1) << 40);
-    assert_int_equal(head_fallocate(f->head, oid, 0, INT64_MAX - 1, 5), -EFBIG);
-    assert_int_equal(head_fallocate(f->head, oid, FALLOC_FL_COLLAPSE_RANGE, 0, 5), -EOPNOTSUPP);
+    /* Without a change of size the times move, as on other file systems. */
+    struct head_attr old = {.mtime = {1000000000, 0}};
+    assert_int_equal(head_setattr(f->head, oid, HEAD_SET_MTIME, &old, &attr), 0);
+    assert_int_equal(head_fallocate(f->head, oid, FALLOC_FL_KEEP_SIZE, 0, 100, false), 0);
+    assert_int_equal(head_getattr(f->head, oid, &attr), 0);
+    assert_true(attr.mtime.tv_sec > old.mtime.tv_sec);
+    assert_int_equal(head_fallocate(f->head, oid, 0, INT64_MAX - 1, 5, false), -EFBIG);
+    assert_int_equal(head_fallocate(f->head, oid, FALLOC_FL_COLLAPSE_RANGE, 0, 5, false), -EOPNOTSUPP);
+}
+
+/* For a kernel that keeps the times itself. */
+static void test_head__times_stay_where_they_are_kept_elsewhere(void **state) {
+    struct fixture *f = *state;
+    static const struct timespec past = {1000000000, 5};
+    uint64_t oid = make_file(f, "a"), other = make_file(f, "b"), copied;
+    struct head_attr attr, set = {.mtime = past, .ctime = past, .size = 100};
+    write_(f, other, 0, "shared");
+    assert_int_equal(head_setattr(f->head, oid, HEAD_SET_MTIME | HEAD_SET_CTIME, &set, &attr), 0);
+    assert_int_equal(head_write(f->head, oid, 0, 5, (const uint8_t *)"12345", true), 5);
+    assert_int_equal(head_fallocate(f->head, oid, 0, 0, 50, true), 0);
+    assert_int_equal(head_copy_range(f->head, other, 0, 0, oid, 10, 6, true, &copied), 0);
+    assert_int_equal(head_setattr(f->head, oid, HEAD_SET_SIZE | HEAD_KEEP_TIMES, &set, &attr), 0);
+    reopen(f);
+    assert_int_equal(lookup(f, ROOT_OID, "a", &attr), 0);
+    assert_int_equal(attr.size, 100);
+    assert_memory_equal(&attr.mtime, &past, sizeof past);
+    assert_memory_equal(&attr.ctime, &past, sizeof past);
+    assert_int_equal(head_copy_range(f->head, other, 0, 0, oid, 20, 6, false, &copied), 0);
+    assert_int_equal(lookup(f, ROOT_OID, "a", &attr), 0);
+    assert_true(attr.mtime.tv_sec > past.tv_sec && attr.ctime.tv_sec > past.tv_sec);
 }
 
 static void test_head__extended_attributes_and_acls(void **state) {
@@ -563,8 +592,8 @@ static void model_data_step(struct fixture *f, struct model *model, struct model
     case 1:
         if (!length)
             break;
-        assert_int_equal(head_fallocate(f->head, file->oid, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length),
-                         0);
+        assert_int_equal(
+            head_fallocate(f->head, file->oid, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length, false), 0);
         if (offset < file->size)
             memset(file->data + offset, 0, offset + length < file->size ? length : file->size - offset);
         break;
@@ -572,7 +601,7 @@ static void model_data_step(struct fixture *f, struct model *model, struct model
         uint32_t from = draw(model, FILE_BYTES);
         if (file == other || from + length > FILE_BYTES)
             break;
-        assert_int_equal(head_copy_range(f->head, other->oid, 0, from, file->oid, offset, length, &copied), 0);
+        assert_int_equal(head_copy_range(f->head, other->oid, 0, from, file->oid, offset, length, false, &copied), 0);
         size_t expect = from >= other->size ? 0 : other->size - from < length ? other->size - from : length;
         assert_int_equal(copied, expect);
         memcpy(file->data + offset, other->data + from, expect);
@@ -733,6 +762,7 @@ int main(void) {
         TEST(test_head__copy_range_shares_bytes_of_head_and_history),
         TEST(test_head__unlinked_files_live_as_long_as_they_are_held),
         TEST(test_head__sparse_files_seek_and_punch),
+        TEST(test_head__times_stay_where_they_are_kept_elsewhere),
         TEST(test_head__extended_attributes_and_acls),
         TEST(test_head__a_message_makes_a_transaction_of_its_own),
         TEST(test_head__a_commit_without_space_is_tried_again_with_all_it_had),

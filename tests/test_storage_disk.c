@@ -148,7 +148,12 @@ static int fill_disk(struct fixture *f) {
     static char large[40000];
     struct body_ref ref;
     int rc = STORE_OK;
-    if (mount("none", f->directory, "tmpfs", 0, "size=2m") < 0)
+    struct error err = {0};
+    if (mount("none", f->directory, "tmpfs", 0, "size=64k") < 0)
+        return SKIPPED;
+    if (storage_sqlite_create(f->directory, &err) != STORE_FULL || !strstr(err.text, "no space left"))
+        return 7;
+    if (mount("none", f->directory, NULL, MS_REMOUNT, "size=2m") < 0)
         return SKIPPED;
     if (storage_sqlite_create(f->directory, NULL) != STORE_OK)
         return 1;

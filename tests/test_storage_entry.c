@@ -80,6 +80,63 @@ static void test_storage__entries_move_to_the_past(void **state) {
     entry_list_release(&links);
 }
 
+static void test_storage__named_tells_every_life_of_a_name(void **state) {
+    struct fixture *f = *state;
+    struct entry_list lives;
+    f->next_oid = 5;
+    begin(f);
+    revise(f, ROOT_OID, PART_INODE, true, "r");
+    revise(f, 2, PART_INODE, false, "x");
+    revise(f, 3, PART_INODE, true, "d");
+    revise(f, 4, PART_INODE, false, "y");
+    add(f, ROOT_OID, 3, "name", 2, S_IFREG);
+    add(f, ROOT_OID, 4, "names", 4, S_IFREG);
+    add(f, ROOT_OID, 5, "dir", 3, S_IFDIR);
+    add(f, 3, 3, "name", 4, S_IFREG);
+    commit(f);
+    begin(f); /* replaced */
+    revise(f, ROOT_OID, PART_INODE, true, "r");
+    end(f, ROOT_OID, 3);
+    add(f, ROOT_OID, 6, "name", 4, S_IFREG);
+    commit(f);
+    begin(f); /* gone */
+    revise(f, ROOT_OID, PART_INODE, true, "r");
+    end(f, ROOT_OID, 6);
+    commit(f);
+    assert_int_equal(storage_named(f->storage, ROOT_OID, "name", 4, &lives), STORE_OK);
+    assert_int_equal(lives.count, 2);
+    assert_int_equal(lives.items[1].died, 3);
+    entry_list_release(&lives);
+    begin(f); /* back */
+    revise(f, ROOT_OID, PART_INODE, true, "r");
+    add(f, ROOT_OID, 7, "name", 2, S_IFREG);
+    commit(f);
+
+    static const struct entry expected[] = {
+        {.oid = 2, .index = 3, .born = 1, .died = 2},
+        {.oid = 4, .index = 6, .born = 2, .died = 3},
+        {.oid = 2, .index = 7, .born = 4, .died = FOREVER},
+    };
+    assert_int_equal(storage_named(f->storage, ROOT_OID, "name", 4, &lives), STORE_OK);
+    assert_int_equal(lives.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(lives.items[i].name, "name");
+        assert_int_equal(lives.items[i].type, S_IFREG);
+        assert_int_equal(lives.items[i].parent, ROOT_OID);
+        assert_int_equal(lives.items[i].oid, expected[i].oid);
+        assert_int_equal(lives.items[i].index, expected[i].index);
+        assert_int_equal(lives.items[i].born, expected[i].born);
+        assert_true(lives.items[i].died == expected[i].died);
+    }
+    entry_list_release(&lives);
+    assert_int_equal(storage_named(f->storage, ROOT_OID, "none", 4, &lives), STORE_OK);
+    assert_int_equal(lives.count, 0);
+    assert_int_equal(storage_named(f->storage, ROOT_OID, "..", 2, &lives), STORE_OK);
+    assert_int_equal(lives.count, 0);
+    assert_int_equal(storage_named(f->storage, 77, "name", 4, &lives), STORE_OK);
+    assert_int_equal(lives.count, 0);
+}
+
 /* A model beside the store: each name's life, at random, compared at every instant. */
 static void test_storage__listing_agrees_with_a_model_at_every_instant(void **state) {
     enum { STEPS = 400, NAMES = 12 };
@@ -200,10 +257,21 @@ static void test_storage__touched_walks_back_through_the_log(void **state) {
     assert_int_equal(seq, 2);
 }
 
-static void test_storage__changed_names_each_object_once(void **state) {
-    struct fixture *f = *state;
+/* The objects, in order, with a comma after each. */
+static const char *changed(struct fixture *f, uint64_t after, uint64_t until) {
+    static char text[256];
     uint64_t *oids;
     size_t count;
+    assert_int_equal(storage_changed(f->storage, after, until, &oids, &count), STORE_OK);
+    text[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%" PRIu64 ",", oids[i]);
+    free(oids);
+    return text;
+}
+
+/* 1: the tree; 2 and 3: file 4, two parts each; 4: nothing; 5: directory 6. */
+static void commit_changes(struct fixture *f) {
     commit_tree(f);
     for (int i = 0; i < 2; i++) {
         begin(f);
@@ -211,16 +279,52 @@ static void test_storage__changed_names_each_object_once(void **state) {
         revise(f, 4, PART_INODE, false, "changed");
         commit(f);
     }
-    assert_int_equal(storage_changed(f->storage, 1, &oids, &count), STORE_OK);
-    assert_int_equal(count, 1);
-    assert_int_equal(oids[0], 4);
-    free(oids);
-    assert_int_equal(storage_changed(f->storage, 0, &oids, &count), STORE_OK);
-    assert_int_equal(count, 6);
-    free(oids);
-    assert_int_equal(storage_changed(f->storage, 3, &oids, &count), STORE_OK);
+    begin(f);
+    commit(f);
+    begin(f);
+    revise(f, 6, PART_INODE, true, "changed");
+    commit(f);
+}
+
+static void test_storage__changed_names_each_object_once(void **state) {
+    struct fixture *f = *state;
+    commit_changes(f);
+    assert_string_equal(changed(f, 1, 3), "4,");
+    assert_string_equal(changed(f, 1, FOREVER), "4,6,");
+    assert_string_equal(changed(f, 0, FOREVER), "1,2,3,4,5,6,");
+    assert_string_equal(changed(f, 5, FOREVER), "");
+    assert_string_equal(changed(f, FOREVER, FOREVER), "");
+}
+
+static void test_storage__changed_ends_where_it_is_told_to(void **state) {
+    struct fixture *f = *state;
+    assert_string_equal(changed(f, 0, FOREVER), ""); /* no transaction yet */
+    commit_changes(f);
+    assert_string_equal(changed(f, 0, 1), "1,2,3,4,5,6,");
+    assert_string_equal(changed(f, 0, 0), "");
+    assert_string_equal(changed(f, 1, 2), "4,");
+    assert_string_equal(changed(f, 2, 2), "");
+    assert_string_equal(changed(f, 3, 2), "");
+    assert_string_equal(changed(f, 3, 4), ""); /* an empty transaction */
+    assert_string_equal(changed(f, 3, 5), "6,");
+}
+
+static void test_storage__revisions_between_counts_without_reading(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        uint64_t after, until, count;
+    } cases[] = {
+        {0, FOREVER, 11}, {0, 1, 6}, {0, 0, 0}, {1, 2, 2}, {1, 3, 4}, {2, 2, 0},
+        {3, 2, 0},        {3, 4, 0}, {4, 5, 1}, {5, 5, 0}, {5, 6, 0}, {FOREVER, FOREVER, 0},
+    };
+    uint64_t count;
+    assert_int_equal(storage_revisions_between(f->storage, 0, FOREVER, &count), STORE_OK);
     assert_int_equal(count, 0);
-    free(oids);
+    commit_changes(f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(storage_revisions_between(f->storage, cases[i].after, cases[i].until, &count), STORE_OK);
+        assert_int_equal(count, cases[i].count);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -229,10 +333,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_storage__names_are_bytes),
         TEST(test_storage__entries_move_to_the_past),
+        TEST(test_storage__named_tells_every_life_of_a_name),
         TEST(test_storage__listing_agrees_with_a_model_at_every_instant),
         TEST(test_storage__a_change_marks_all_directories_above),
         TEST(test_storage__touched_walks_back_through_the_log),
         TEST(test_storage__changed_names_each_object_once),
+        TEST(test_storage__changed_ends_where_it_is_told_to),
+        TEST(test_storage__revisions_between_counts_without_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

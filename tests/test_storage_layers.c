@@ -113,9 +113,14 @@ static void call_all(struct fixture *f, int expected) {
     entry_list_release(&list);
     assert_int_equal(storage_links(s, 2, 2, &list), expected);
     entry_list_release(&list);
+    assert_int_equal(storage_named(s, ROOT_OID, "name0", 5, &list), expected);
+    assert_int_equal(list.count, ok ? 1 : 0);
+    entry_list_release(&list);
     assert_int_equal(storage_subtree(s, ROOT_OID, 2, &subtree), expected);
-    assert_int_equal(storage_changed(s, 0, &oids, &count), expected);
+    assert_int_equal(storage_changed(s, 0, 5, &oids, &count), expected);
     free(oids);
+    assert_int_equal(storage_revisions_between(s, 0, 5, &number), expected);
+    assert_int_equal(number, ok ? 1 : 0);
     assert_int_equal(storage_body_append(s, (const uint8_t *)"body", 4, &ref), expected);
     if (!ok)
         ref = (struct body_ref){.file = 1, .length = 4};
@@ -144,8 +149,10 @@ static void test_layers__trace_writes_a_line_for_each_call(void **state) {
         "lookup (parent 1, \"name0\", before 2) -> oid 2",
         "list (parent 1, before 2) -> 1",
         "links (oid 2, before 2) -> 1",
+        "named (parent 1, \"name0\") -> 1",
         "subtree (directory 1, before 2) -> seq 1",
-        "changed (after 0) -> 1",
+        "changed (after 0, until 5) -> 1",
+        "revisions_between (after 0, until 5) -> 1",
         "body_append (4 bytes) -> file 1, position 0",
         "body_read (file 1, position 0, 4 bytes)",
         "body_reserve (1) -> 1",
@@ -187,7 +194,7 @@ static void test_layers__fault_hits_every_operation(void **state) {
     struct storage_fault rule = {.op = NULL, .nth = 1, .code = STORE_IO, .sticky = true};
     storage_fault_set(f->fault, &rule);
     call_all(f, STORE_IO);
-    assert_int_equal(storage_fault_count(f->fault), 21);
+    assert_int_equal(storage_fault_count(f->fault), 23);
     storage_fault_set(f->fault, NULL);
     assert_int_equal(storage_fault_count(f->fault), 0);
     call_all(f, STORE_OK);
