@@ -49,7 +49,7 @@ mount_tests := $(sort $(wildcard tests/mount_*.sh))
 headers := $(sort $(wildcard store/*.h history/*.h fs/*.h tests/*.h))
 all_c := $(library_sources) $(wildcard fs/main.c) $(unit_sources) $(tool_sources) $(part_sources) $(fuzz_sources) \
     $(support_sources)
-shell_scripts := $(sort $(wildcard scripts/* tests/*.sh .ci/run))
+shell_scripts := $(sort $(wildcard scripts/* tests/*.sh fs/completion/*.bash .ci/run))
 
 unit_programs := $(unit_sources:tests/%.c=$(O)/tests/%)
 tool_programs := $(tool_sources:tests/%.c=$(O)/tests/%)
@@ -57,13 +57,18 @@ fuzz_programs := $(fuzz_sources:tests/%.c=$(O)/tests/%)
 
 PKG_CONFIG ?= pkg-config
 packages := fuse3 sqlite3 libxxhash
-package_cflags := $(shell $(PKG_CONFIG) --cflags $(packages) 2>/dev/null)
+# Loaded by name when it is needed, and not linked: that would cost every command 12 ms.
+loaded_packages := libgit2
+libgit2_file := $(shell $(PKG_CONFIG) --variable=libdir libgit2 2>/dev/null)/libgit2.so
+libgit2_name := $(shell readelf -d $(libgit2_file) 2>/dev/null | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
+package_cflags := $(shell $(PKG_CONFIG) --cflags $(packages) $(loaded_packages) 2>/dev/null)
 package_libs := $(shell $(PKG_CONFIG) --libs $(packages) 2>/dev/null)
 cmocka_cflags := $(shell $(PKG_CONFIG) --cflags cmocka 2>/dev/null)
 cmocka_libs := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 warnings := -Wall -Wextra -Wconversion -Wshadow -Werror
-defines := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -I.
+defines := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -I. \
+    -DTIDFS_LIBGIT2=$(or $(libgit2_name),libgit2.so)
 hardening := -fstack-protector-strong -fPIE
 link_hardening := -pie -Wl,-z,relro,-z,now
 
@@ -90,7 +95,7 @@ endif
 
 compile := $(CC) -std=c17 $(defines) $(CPPFLAGS) $(warnings) $(CFLAGS) $(hardening) $(instrument) $(package_cflags)
 link := $(CC) $(CFLAGS) $(instrument) $(LDFLAGS) $(link_hardening)
-libs := $(package_libs) -lpthread
+libs := $(package_libs) -lpthread -ldl
 # The compiler does not know that cmocka's assertions do not return, and warns of what a failed call left unset. (The second
 # option is for clang, which does not know the first.)
 test_cflags := $(cmocka_cflags) -Wno-maybe-uninitialized -Wno-unknown-warning-option
@@ -142,7 +147,7 @@ $(fuzz_programs): $(O)/tests/%: $(O)/tests/%.o $(O)/libtidfs.a
 # Changes when the flags or the set of sources do, and only then; everything depends on it.
 $(O)/flags: FORCE
 	@mkdir -p $(@D)
-	@for package in $(packages); do \
+	@for package in $(packages) $(loaded_packages); do \
 	    $(PKG_CONFIG) --exists $$package || { \
 	        echo "make: $$package is missing: run scripts/install-deps" >&2; exit 1; }; \
 	done
@@ -242,23 +247,30 @@ bindir := $(DESTDIR)$(PREFIX)/bin
 sbindir := $(DESTDIR)$(or $(strip $(SBINDIR)),$(PREFIX)/sbin)
 mandir := $(DESTDIR)$(PREFIX)/share/man
 docdir := $(DESTDIR)$(PREFIX)/share/doc/tidfs
-man_pages := $(sort $(wildcard fs/*.1 fs/*.5 fs/*.8))
+man_pages := $(sort $(wildcard fs/man/*))
+bashdir := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fishdir := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+completions := $(bashdir)/tidfs $(zshdir)/_tidfs $(fishdir)/tidfs.fish
 samples := $(sort $(wildcard fs/*.conf))
 helpers := mount.tidfs mount.fuse.tidfs
 
 .PHONY: install
-install: $(O)/tidfs ## install the program, the mount helpers, the manual and a sample configuration
+install: $(O)/tidfs ## install the program, the mount helpers, the manual, completion and a sample configuration
 	install -d $(bindir) $(sbindir) $(docdir)
 	install -m 755 $(O)/tidfs $(bindir)/tidfs
 	for helper in $(helpers); do ln -sf $(PREFIX)/bin/tidfs $(sbindir)/$$helper || exit 1; done
 	for page in $(man_pages); do install -D -m 644 $$page $(mandir)/man$${page##*.}/$${page##*/} || exit 1; done
+	install -D -m 644 fs/completion/tidfs.bash $(bashdir)/tidfs
+	install -D -m 644 fs/completion/_tidfs $(zshdir)/_tidfs
+	install -D -m 644 fs/completion/tidfs.fish $(fishdir)/tidfs.fish
 	for sample in $(samples); do install -m 644 $$sample $(docdir)/ || exit 1; done
 	@case '$(sbindir)' in /sbin | /usr/sbin | $(or $(DESTDIR),/sbin)*) ;; *) \
 	    echo 'mount(8) and fstab look for mount.tidfs in /sbin alone: SBINDIR=/sbin puts it there' ;; esac
 
 .PHONY: uninstall
 uninstall: ## remove what `make install` with the same settings installed
-	rm -f $(bindir)/tidfs $(helpers:%=$(sbindir)/%) \
+	rm -f $(bindir)/tidfs $(helpers:%=$(sbindir)/%) $(completions) \
 	    $(foreach page,$(man_pages),$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))) \
 	    $(samples:fs/%=$(docdir)/%)
 	if [ -d $(docdir) ]; then rmdir --ignore-fail-on-non-empty $(docdir); fi

@@ -46,8 +46,10 @@ static char *read_message(const char *file) {
 static int commit(const char *directory, const char *user, const char *message) {
     struct location location;
     struct error err = {0};
-    if (locate_path(directory, &location, &err)) {
-        output_error("%s", err.text);
+    int rc = locate_path(directory, &location, &err);
+    if (rc) {
+        output_error("commit: %s%s", err.text,
+                     rc == STORE_NOT_A_STORE ? "; name a directory in one, where something may be pending" : "");
         return EXIT_FAILED;
     }
     uint64_t tid = 0;
@@ -105,7 +107,9 @@ int cmd_commit(int argc, char **argv) {
         message = text;
     }
     int status = EXIT_FAILED;
-    if (message && strlen(message) > CONTROL_MESSAGE_MAX) {
+    if (message && !*message) {
+        output_error("commit: the message is empty; leave it out, or say what was done");
+    } else if (message && strlen(message) > CONTROL_MESSAGE_MAX) {
         output_error("commit: the message is too long: at most %d bytes; put the rest into a file and commit that",
                      CONTROL_MESSAGE_MAX);
     } else {

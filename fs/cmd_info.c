@@ -169,26 +169,18 @@ static int info(struct subject *subject, bool json, bool utc) {
 }
 
 int cmd_info(int argc, char **argv) {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"utc", no_argument, NULL, 'u'}, {0}};
+    static const struct option options[] = {ARGUMENTS_JSON, ARGUMENTS_UTC, {0}};
     struct arguments arguments;
-    bool json = false, utc = false;
-    int option;
     arguments_init(&arguments, argc, argv, "", options);
-    while ((option = arguments_next(&arguments)) != ARGUMENTS_END) {
-        if (option == ARGUMENTS_STOP)
-            return arguments.status;
-        if (option == 'j')
-            json = true;
-        else
-            utc = true;
-    }
+    if (arguments_next(&arguments) != ARGUMENTS_END)
+        return arguments.status;
     if (arguments.operand_count > 1)
         return command_usage_error(argv[0], "more than one store");
 
     struct subject subject;
     int status = EXIT_FAILED;
     if (subject_find_any(&subject, arguments.operand_count ? arguments.operands[0] : "."))
-        status = info(&subject, json, utc);
+        status = info(&subject, arguments.common.json, arguments.common.utc);
     subject_release(&subject);
     return status;
 }

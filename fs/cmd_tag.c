@@ -72,9 +72,20 @@ static void say_exists(struct storage *storage, const char *name, bool utc) {
     output_error("tag: %s exists already, as %s, %s; --force moves it", name, text, time);
 }
 
+static bool is_time(const char *name) {
+    struct when when;
+    const struct timespec any = {.tv_sec = time(NULL)};
+    return when_parse(name, strlen(name), any, &when, NULL) == 0 && when.kind != WHEN_TAG;
+}
+
 static int set_tag(struct subject *subject, const struct request *request) {
     struct error err = {0};
     struct resolved resolved;
+    if (is_time(request->name)) {
+        output_error("tag: \"%s\" is a time already and always means that; a tag needs a name that is none",
+                     request->name);
+        return EXIT_FAILED;
+    }
     if (when_tag_name_check(request->name, strlen(request->name), &err)) {
         output_error("tag: %s", err.text);
         return EXIT_FAILED;
@@ -118,40 +129,25 @@ static int delete_tag(const struct subject *subject, const struct request *reque
 }
 
 int cmd_tag(int argc, char **argv) {
-    enum { OPTION_STORE = 0x100, OPTION_MOUNT, OPTION_FORCE, OPTION_DELETE, OPTION_JSON, OPTION_UTC };
     static const struct option options[] = {
-        {"force", no_argument, NULL, OPTION_FORCE},
-        {"delete", no_argument, NULL, OPTION_DELETE},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"utc", no_argument, NULL, OPTION_UTC},
-        {"store", required_argument, NULL, OPTION_STORE},
-        {"mount", required_argument, NULL, OPTION_MOUNT},
+        {"force", no_argument, NULL, 'f'},
+        {"delete", no_argument, NULL, 'd'},
+        ARGUMENTS_SUBJECT,
+        ARGUMENTS_JSON,
+        ARGUMENTS_UTC,
         {0},
     };
-    struct subject_options where = {0};
     struct request request = {0};
     struct arguments arguments;
     int option;
     arguments_init(&arguments, argc, argv, "", options);
     while ((option = arguments_next(&arguments)) != ARGUMENTS_END) {
         switch (option) {
-        case OPTION_STORE:
-            where.store = arguments.value;
-            break;
-        case OPTION_MOUNT:
-            where.mount = arguments.value;
-            break;
-        case OPTION_FORCE:
+        case 'f':
             request.force = true;
             break;
-        case OPTION_DELETE:
+        case 'd':
             request.remove = true;
-            break;
-        case OPTION_JSON:
-            request.json = true;
-            break;
-        case OPTION_UTC:
-            request.utc = true;
             break;
         default:
             return arguments.status;
@@ -159,18 +155,18 @@ int cmd_tag(int argc, char **argv) {
     }
     if (arguments.operand_count > (request.remove ? 1 : 2))
         return command_usage_error(argv[0], "too many arguments");
-    if (where.store && where.mount)
-        return command_usage_error(argv[0], "--store and --mount exclude each other");
     if (arguments.operand_count == 0 && (request.remove || request.force))
         return command_usage_error(argv[0], "which tag?");
     if (request.remove && request.force)
         return command_usage_error(argv[0], "--delete and --force exclude each other");
+    request.json = arguments.common.json;
+    request.utc = arguments.common.utc;
     request.name = arguments.operand_count > 0 ? arguments.operands[0] : NULL;
     request.when = arguments.operand_count > 1 ? arguments.operands[1] : NULL;
 
     struct subject subject;
     int status = EXIT_FAILED;
-    if (subject_find(&subject, &where, NULL)) {
+    if (subject_find(&subject, &arguments.common.where, NULL)) {
         if (!request.name)
             status = list_tags(&subject, &request);
         else

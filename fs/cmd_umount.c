@@ -1,6 +1,8 @@
 /* tidfs umount: returns when the store is durable and free. */
 #include <errno.h>
 #include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -62,6 +64,14 @@ static void wait_for_driver(const char *store, const char *point, pid_t driver, 
     }
 }
 
+static int refuse_stranger(const char *point, uid_t owner, struct error *err) {
+    const struct passwd *user = getpwuid(owner);
+    char number[24];
+    (void)snprintf(number, sizeof number, "user %lu", (unsigned long)owner);
+    return error_set(err, STORE_READ_ONLY, "%s was mounted by %s: they can unmount it, or root", point,
+                     user ? user->pw_name : number);
+}
+
 static int unmount(const char *directory, bool lazy) {
     struct error err = {0};
     struct mounted mounted = {0};
@@ -73,6 +83,9 @@ static int unmount(const char *directory, bool lazy) {
         if (rc == STORE_ABSENT || (rc == STORE_OK && strcmp(mounted.type, MOUNT_TYPE) != 0)) {
             rc = error_set(&err, STORE_NOT_A_STORE, "%s is not a mount of tidfs", point);
         }
+    }
+    if (rc == STORE_OK && getuid() != 0 && mounted.owner != getuid()) {
+        rc = refuse_stranger(point, mounted.owner, &err);
     }
     if (rc == STORE_OK && !dead && !lazy) {
         rc = seal(point, &err);

@@ -84,16 +84,11 @@ static int verify(struct subject *subject, const struct last_line *last, bool as
 }
 
 int cmd_verify(int argc, char **argv) {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    static const struct option options[] = {ARGUMENTS_JSON, {0}};
     struct arguments arguments;
-    bool json = false;
-    int option;
     arguments_init(&arguments, argc, argv, "", options);
-    while ((option = arguments_next(&arguments)) != ARGUMENTS_END) {
-        if (option == ARGUMENTS_STOP)
-            return arguments.status;
-        json = true;
-    }
+    if (arguments_next(&arguments) != ARGUMENTS_END)
+        return arguments.status;
     if (arguments.operand_count != 1)
         return command_usage_error(argv[0], "one store is needed");
 
@@ -104,7 +99,7 @@ int cmd_verify(int argc, char **argv) {
         subject.sink.log = (struct log){.write = keep_line, .context = &last, .most = LOG_LEVEL_WARNING};
         int rc = subject_open(&subject);
         if (rc == 0)
-            status = verify(&subject, &last, json);
+            status = verify(&subject, &last, arguments.common.json);
         else if (rc == STORE_CORRUPT)
             status = EXIT_VERIFY_ERRORS;
     }

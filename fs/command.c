@@ -60,18 +60,132 @@ static const struct command commands[] = {
      "      --user NAME        who did it (you, if there is a message)\n"
      "      --help             show this\n",
      EXIT_USAGE},
-    {"log", cmd_log, "[OPTIONS] [WHEN..WHEN] [PATH]", "list transactions, newest first",
+    {"log", cmd_log, "[OPTIONS] [WHEN..WHEN] [PATH...]", "list transactions, newest first",
      "For each transaction: tid, time, user, number of objects changed, and the first line\n"
-     "of its message. With PATH only those that touched it or anything below it; it may be\n"
-     "deleted since. In a view (below /at/WHEN) the log ends with that view's transaction.\n"
-     "Of WHEN..WHEN either may be left out; both ends are included.\n"
+     "of its message. With PATHs only those that changed what one of them showed: the file,\n"
+     "what is below it, or which file it was; it may be deleted since. In a view (below\n"
+     "/at/WHEN) the log ends with that view's transaction. Of WHEN..WHEN either may be left\n"
+     "out; both ends are included, and an end that is a date in the future means up to now.\n"
      "\n"
-     "  -n, --number N     at most N transactions\n"
-     "      --json         as a JSON array, with whole messages\n"
-     "      --utc          times in UTC\n"
-     "      --store STORE  of this store; PATH is then relative to its root directory\n"
-     "      --mount DIR    of the store mounted there (that of PATH, or where you are)\n"
-     "      --help         show this\n",
+     "  -n, --number N         at most N transactions, the newest\n"
+     "      --since WHEN       not older than WHEN\n"
+     "      --until WHEN       not newer than WHEN\n"
+     "      --user NAME        those of that user\n"
+     "      --grep PATTERN     those whose message matches an extended regular expression\n"
+     "  -i, --ignore-case      in whatever case\n"
+     "  -F, --fixed-strings    PATTERN is the text itself\n"
+     "      --follow           of what was renamed to PATH, under its older names too\n"
+     "      --reverse          oldest first\n"
+     "      --activity[=UNIT]  count transactions by hour or day, as a graph\n"
+     "  -p, --patch            what each changed, as a patch\n"
+     "      --stat             how many lines and bytes each changed\n"
+     "      --name-status      which files each changed, with git's letters\n"
+     "      --no-renames       renames as what was deleted and what was added\n"
+     "      --ignore-times     not what changed nothing but its times\n"
+     "      --json             a JSON object a line, with whole messages\n"
+     "      --utc              times in UTC\n"
+     "      --no-pager         straight to the terminal\n"
+     "      --color[=WHEN]     auto, always or never\n"
+     "      --store STORE      of this store; PATH is then relative to its root directory\n"
+     "      --mount DIR        of the store mounted there (that of PATH, or where you are)\n"
+     "      --help             show this\n",
+     EXIT_USAGE},
+    {"versions", cmd_versions, "[OPTIONS] PATH", "list the versions of a file or directory",
+     "For each, newest first: time, tid, size, what changed, and the path that opens it. It may\n"
+     "be deleted since, or have led to several files in turn. A directory has a version for\n"
+     "each change of anything below it. In a view (below /at/WHEN) they end with that view.\n"
+     "In a mount, /versions/PATH lists the same as files.\n"
+     "\n"
+     "  -n, --number N      at most N versions, the newest\n"
+     "      --follow        of what was renamed to PATH, under its older names too\n"
+     "      --reverse       oldest first\n"
+     "      --json          a JSON object a line\n"
+     "      --utc           times in UTC\n"
+     "      --no-pager      straight to the terminal\n"
+     "      --color[=WHEN]  auto, always or never\n"
+     "      --store STORE   of this store; PATH is then relative to its root directory\n"
+     "      --mount DIR     of the store mounted there (that of PATH)\n"
+     "      --help          show this\n",
+     EXIT_USAGE},
+    {"diff", cmd_diff, "[OPTIONS] A [B] [PATH...]", "show what changed between two instants",
+     "A and B are WHENs; A..B is the same. B is now if it is left out, and inside of a view that\n"
+     "view; an A later than B shows the reverse, and ..B everything that B has. With PATHs, only\n"
+     "what is one of them or below it; put -- before a PATH that could be a time.\n"
+     "\n"
+     "A line for each change: A added, D deleted, M modified, R renamed, T of another type; the\n"
+     "path, with a slash after directories; and what differs: content, mode, owner, xattr, times.\n"
+     "\n"
+     "  -p, --patch         the contents' differences, for git apply, or for patch -p1 if no file\n"
+     "                      is binary. What git has no words for is said in lines that begin with\n"
+     "                      tidfs:, which both skip. Files up to 512 MiB\n"
+     "      --stat          lines and bytes that changed in each file, and totals\n"
+     "      --name-status   git's letters and tabs, for what git would notice: content and\n"
+     "                      executability of files and symlinks\n"
+     "      --json          an object a line, with everything that is known of both sides\n"
+     "  -z, --null          with --name-status (implied): names as they are, zero bytes between\n"
+     "      --no-renames    renamed files as deleted and added\n"
+     "      --ignore-times  leave out what differs in its times alone\n"
+     "      --exit-code     exit 1 if anything is shown, 0 if not, 2 if something went wrong\n"
+     "      --utc           times in messages in UTC\n"
+     "      --no-pager      straight to the terminal\n"
+     "      --color[=WHEN]  auto, always or never\n"
+     "      --store STORE   of this store; PATHs are then relative to its root directory\n"
+     "      --mount DIR     of the store mounted there (that of PATH, or where you are)\n"
+     "      --help          show this\n",
+     EXIT_USAGE},
+    {"show", cmd_show, "[OPTIONS] [WHEN]", "show one transaction: who, when, why, and what it changed",
+     "That of WHEN is the newest one then; without WHEN the newest of all, and inside of a view\n"
+     "that view's. What it changed is listed as by `tidfs diff`. The clock is shown where it was\n"
+     "not the transaction's time, which never steps back.\n"
+     "\n"
+     "  -p, --patch         the contents' differences\n"
+     "      --stat          lines and bytes that changed in each file, and totals\n"
+     "      --name-status   git's letters and tabs\n"
+     "      --json          an object a line: the transaction, then each change\n"
+     "      --no-renames    renamed files as deleted and added\n"
+     "      --ignore-times  leave out what differs in its times alone\n"
+     "      --utc           times in UTC\n"
+     "      --no-pager      straight to the terminal\n"
+     "      --color[=WHEN]  auto, always or never\n"
+     "      --store STORE   of this store\n"
+     "      --mount DIR     of the store mounted there (where you are)\n"
+     "      --help          show this\n",
+     EXIT_USAGE},
+    {"revert", cmd_revert, "[OPTIONS] [--at WHEN] PATH...", "put files or whole trees back as they were",
+     "Content, modes, owners, extended attributes, times and links of each PATH and of all below\n"
+     "it become what they were at WHEN; what was deleted since is there again, and what was not\n"
+     "there then is deleted. A PATH in a view (below /at/WHEN or /before/WHEN) says by itself\n"
+     "when. All of it is one transaction, so that it can be undone; content is shared, not\n"
+     "copied. What is done is printed as by `tidfs diff`, from now to then.\n"
+     "\n"
+     "      --at WHEN          as of WHEN\n"
+     "  -n, --dry-run          only print what would be done\n"
+     "  -p, --patch            ask for each hunk of each file; of a file of which some are put\n"
+     "                         back the attributes are, too\n"
+     "      --keep-new         leave what was not there at WHEN: nothing is deleted, and what was\n"
+     "                         renamed since is there under both names\n"
+     "  -m, --message MESSAGE  instead of \"revert PATH to TID\"\n"
+     "      --json             a JSON object a line: each change, then the transaction\n"
+     "      --utc              times in messages in UTC\n"
+     "      --store STORE      in this store; PATHs are then relative to its root directory\n"
+     "      --mount DIR        in the store mounted there (that of PATH)\n"
+     "      --help             show this\n",
+     EXIT_USAGE},
+    {"undo", cmd_undo, "[OPTIONS] TID|WHEN|A..B...", "take back transactions, leaving later ones",
+     "What the transaction changed becomes what it was before it, unless it was changed again\n"
+     "since. Then names, attributes and lines of text are merged; what cannot be merged is a\n"
+     "conflict, which is printed with both tids, and nothing is changed at all. Of several\n"
+     "transactions (A..B includes both) the newest is taken back first. An undo is a\n"
+     "transaction, and can be undone. A WHEN means the newest transaction then.\n"
+     "\n"
+     "  -n, --dry-run          only print what would be done\n"
+     "  -m, --message MESSAGE  instead of \"undo TID: \" and the undone transaction's message\n"
+     "      --json             a JSON object a line: each change, then the transaction; or each\n"
+     "                         conflict\n"
+     "      --utc              times in messages in UTC\n"
+     "      --store STORE      in this store\n"
+     "      --mount DIR        in the store mounted there (where you are)\n"
+     "      --help             show this\n",
      EXIT_USAGE},
     {"at", cmd_at, "[OPTIONS] WHEN [PATH]", "say what WHEN means, and where it is",
      "Without PATH: the tid of the newest transaction at WHEN, its time and, if mounted,\n"
@@ -91,6 +205,31 @@ static const struct command commands[] = {
      "now, today, yesterday, -90s, -15m, -2h, -3d, -2w, or a tag; with ~N or ^ after it,\n"
      "N or one transactions earlier.\n",
      EXIT_USAGE},
+    {"cat", cmd_cat, "[OPTIONS] WHEN PATH...", "write files as they were at WHEN",
+     "The exact bytes that the files had then, to stdout, from a mount or from a store at rest.\n"
+     "A PATH below /head or in any view means its place in the tree; WHEN alone says when.\n"
+     "Symlinks are not followed. For a path that was not there then, tells when it was.\n"
+     "\n"
+     "      --utc          times in messages in UTC\n"
+     "      --store STORE  of this store; PATH is then relative to its root directory\n"
+     "      --mount DIR    of the store mounted there (that of PATH)\n"
+     "      --help         show this\n",
+     EXIT_USAGE},
+    {"ls", cmd_ls, "[OPTIONS] WHEN [PATH]", "list a directory as it was at WHEN",
+     "All names in PATH (where you are) but . and .., in the order of their bytes, one a line.\n"
+     "A PATH below /head or in any view means its place in the tree; WHEN alone says when.\n"
+     "\n"
+     "  -l, --long         type and permissions, links, owner, group, size and time too\n"
+     "  -d, --directory    the directory itself, not what is in it\n"
+     "  -z, --null         names as they are, each ended by a zero byte\n"
+     "      --json         a JSON object a line, with everything\n"
+     "      --utc          times in UTC\n"
+     "      --no-pager     straight to the terminal\n"
+     "      --color[=WHEN] auto, always or never\n"
+     "      --store STORE  of this store; PATH is then relative to its root directory\n"
+     "      --mount DIR    of the store mounted there (that of PATH, or where you are)\n"
+     "      --help         show this\n",
+     EXIT_USAGE},
     {"tag", cmd_tag, "[OPTIONS] [NAME [WHEN]]", "name an instant; list, move or delete names",
      "Without NAME: lists all tags, with tids and times. With NAME: gives that name to the\n"
      "newest transaction at WHEN (now), and prints its tid. /at/NAME shows it at once.\n"
@@ -103,13 +242,16 @@ static const struct command commands[] = {
      "      --mount DIR    in the store mounted there (where you are)\n"
      "      --help         show this\n",
      EXIT_USAGE},
-    {"status", cmd_status, "[--json] [DIR]", "show what a mount is doing",
-     "DIR is anything in a mount (the current directory): what is pending and when it will be\n"
-     "sealed, views in use and idle, the cache, and requests by kind since it was mounted.\n"
+    {"status", cmd_status, "[OPTIONS] [DIR]", "show what a mount is doing",
+     "DIR is anything in a mount (the current directory), or a store's directory: the newest\n"
+     "transaction and sizes; and of a mount, what is pending and when it will be sealed, views\n"
+     "in use and idle, the cache and how often it had what was asked for, and requests by kind.\n"
      "\n"
-     "      --json  as a JSON object\n"
-     "      --utc   times in UTC\n"
-     "      --help  show this\n",
+     "      --json         as a JSON object\n"
+     "      --utc          times in UTC\n"
+     "      --store STORE  of this store, and of the mount that writes it if there is one\n"
+     "      --mount DIR    of the mount there\n"
+     "      --help         show this\n",
      EXIT_USAGE},
     {"info", cmd_info, "[--json] [STORE]", "describe a store",
      "STORE is a store's directory or anything in a mount of it (the current directory):\n"
@@ -127,8 +269,9 @@ static const struct command commands[] = {
      "      --json  as a JSON object\n"
      "      --help  show this\n",
      EXIT_VERIFY_USAGE},
-    {"help", cmd_help, "[COMMAND]", "show the help of a command",
-     "Without COMMAND: lists all of them.\n"
+    {"help", cmd_help, "[COMMAND]", "explain a command",
+     "On a terminal the manual page of COMMAND, if it is installed; else what its --help\n"
+     "prints. Without COMMAND: lists all of them.\n"
      "\n"
      "      --help  show this\n",
      EXIT_USAGE},

@@ -2,7 +2,7 @@
  *
  * Invariants
  *  1. A command gets its own name as argv[0] and returns the exit status of the process: 0 done, 1 could not be done (said on stderr),
- *     2 wrong usage (said on stderr). Verify alone differs: EXIT_VERIFY_*.
+ *     2 wrong usage (said on stderr). Verify differs (EXIT_VERIFY_*), and diff if it is asked to tell by its status (EXIT_DIFFERENT).
  *  2. Results go to stdout and everything else to stderr, so that both can be used in scripts.
  *  3. Every command knows --help, which prints command_print_help() to stdout and exits 0.
  *
@@ -16,6 +16,10 @@
 #define EXIT_DONE   0
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
+
+/* As diff(1) has them: for --exit-code. */
+#define EXIT_DIFFERENT 1
+#define EXIT_TROUBLE   2
 
 /* As fsck(8) has them. */
 #define EXIT_VERIFY_CLEAN       0
@@ -54,11 +58,20 @@ int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_commit(int argc, char **argv);
 int cmd_log(int argc, char **argv);
+int cmd_versions(int argc, char **argv);
+int cmd_revert(int argc, char **argv);
+int cmd_undo(int argc, char **argv);
 int cmd_tag(int argc, char **argv);
 int cmd_at(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
+int cmd_show(int argc, char **argv);
+int cmd_cat(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_help(int argc, char **argv);
+/* No command of the table's: what `tidfs --complete WORDS...` does, for shells (fs/completion.h). */
+int cmd_complete(int argc, char **argv);
 
 #endif

@@ -56,11 +56,11 @@ static const struct option option_table[] = {
     {.name = "writeback_cache", .type = OPTION_FLAG, .offset = FIELD(writeback_cache), .most = true},
     {.name = "no_writeback_cache", .type = OPTION_FLAG, .offset = FIELD(writeback_cache), .most = false},
     {"commit-interval", FIELD(commit_interval_ns), NS_PER_MS, YEAR_NS, "1ms to 365d", OPTION_DURATION, false},
-    {"dirty-limit", FIELD(dirty_limit_bytes), 1, INT64_MAX, "1 byte or more", OPTION_SIZE, false},
-    {"cache-size", FIELD(cache_bytes), 1, INT64_MAX, "1 byte or more", OPTION_SIZE, false},
+    {"dirty-limit", FIELD(dirty_limit_bytes), 1, INT64_MAX, "1 byte to 8388607T", OPTION_SIZE, false},
+    {"cache-size", FIELD(cache_bytes), 1, INT64_MAX, "1 byte to 8388607T", OPTION_SIZE, false},
     {"historical-pool-size", FIELD(pool_size), 0, 1000000, "0 to 1000000", OPTION_COUNT, false},
     {"historical-timeout", FIELD(pool_timeout_ns), 0, YEAR_NS, "0 to 365d", OPTION_DURATION, false},
-    {"historical-cache-size", FIELD(pool_cache_bytes), 1, INT64_MAX, "1 byte or more", OPTION_SIZE, false},
+    {"historical-cache-size", FIELD(pool_cache_bytes), 1, INT64_MAX, "1 byte to 8388607T", OPTION_SIZE, false},
 
     {.name = "suid", .type = OPTION_KERNEL, .most = KERNEL_SUID},
     {.name = "nosuid", .type = OPTION_KERNEL, .most = KERNEL_SUID},
@@ -155,6 +155,12 @@ static const struct option *option_find(const char *name) {
 }
 
 static int fail_unknown(const struct place *place, const char *name, struct error *err) {
+    if (strcmp(name, "remount") == 0) {
+        return fail(
+            place, err, STORE_INVALID,
+            "a mount keeps its options as long as it lasts, so there is no remount: unmount it, then mount it with "
+            "those that it is to have");
+    }
     const char *nearest = NULL;
     size_t distance = SIZE_MAX;
     for (size_t i = 0; i < OPTION_COUNT_ALL; i++) {

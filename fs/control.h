@@ -36,7 +36,27 @@ struct control_status {
         [1024]; /* the directory of the tree that the mount shows as its root, without slashes around it; "": all of it */
 };
 
-#define CONTROL_COMMIT _IOWR('t', 0x81, struct control_commit)
-#define CONTROL_STATUS _IOR('t', 0x82, struct control_status)
+/* An order to revert or undo (fs/restore_order.h), piece by piece. id 0 begins one and is set; then the pieces that follow name it. EROFS on
+ * a read-only mount, EPERM for who is neither the mount's owner nor root, EBUSY if there are too many, E2BIG if it is too large, ESTALE if it is not known (any more). */
+struct control_restore_piece {
+    uint64_t id;
+    uint64_t length;
+    uint8_t data[12288];
+};
+
+/* Carries the order out. When it is answered, the mount shows the result. */
+struct control_restore_run {
+    uint64_t id;      /* in */
+    int64_t code;     /* enum store_error, explained in `text` */
+    uint64_t outcome; /* enum restore_outcome, if code is 0 */
+    uint64_t base;    /* what was done, or stands in the way, is the plan of that order for this base */
+    uint64_t tid;     /* of the transaction, if one was made */
+    char text[512];
+};
+
+#define CONTROL_COMMIT        _IOWR('t', 0x81, struct control_commit)
+#define CONTROL_STATUS        _IOR('t', 0x82, struct control_status)
+#define CONTROL_RESTORE_PIECE _IOWR('t', 0x83, struct control_restore_piece)
+#define CONTROL_RESTORE_RUN   _IOWR('t', 0x84, struct control_restore_run)
 
 #endif

@@ -8,8 +8,7 @@
 #include "fs/control.h"
 #include "fs/driver_private.h"
 
-/* The login name of a user, or the number if it has none. */
-static void name_user(uid_t uid, char *name, size_t size) {
+void driver_user_name(uid_t uid, char *name, size_t size) {
     char space[4096];
     struct passwd entry, *found = NULL;
     if (getpwuid_r(uid, &entry, space, sizeof space, &found) == 0 && found != NULL) {
@@ -36,7 +35,7 @@ static void control_commit(fuse_req_t req, struct driver *driver, const void *in
     if (rc == 0) {
         /* A message has an author: whoever asks, unless another is named. */
         if (commit->user[0] == '\0' && commit->message[0] != '\0') {
-            name_user(uid, commit->user, sizeof commit->user);
+            driver_user_name(uid, commit->user, sizeof commit->user);
         }
         rc = head_seal(driver->head, commit->user[0] != '\0' ? commit->user : NULL,
                        commit->message[0] != '\0' ? commit->message : NULL, &commit->tid);
@@ -134,6 +133,12 @@ void driver_op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argu
         control_commit(req, driver, in);
     } else if (known && command == CONTROL_STATUS && out_size >= sizeof(struct control_status)) {
         control_status(req, driver);
+    } else if (known && command == CONTROL_RESTORE_PIECE && in_size >= sizeof(struct control_restore_piece) &&
+               out_size >= sizeof(struct control_restore_piece)) {
+        control_restore_piece(req, driver, in);
+    } else if (known && command == CONTROL_RESTORE_RUN && in_size >= sizeof(struct control_restore_run) &&
+               out_size >= sizeof(struct control_restore_run)) {
+        control_restore_run(req, driver, in);
     } else {
         fuse_reply_err(req, ENOTTY);
     }

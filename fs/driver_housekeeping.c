@@ -4,7 +4,8 @@
  *    request to carry it out. This thread holds no lock when it notifies.
  *  - It drops views that were idle for long enough, when they are due.
  *  - On a read-only mount it looks for what other processes commit, and for a tag that moved.
- *  - It answers what can be answered only after the kernel has written something back (driver_seek.c).
+ *  - It answers what can be answered only after the kernel has written something back (driver_seek.c), or has forgotten what is not so any more
+ *    (driver_restore.c).
  *  - It takes the signals that end the mount.
  */
 #include <errno.h>
@@ -49,7 +50,8 @@ struct housekeeping {
     size_t page_count;
     uint64_t *changed;
     size_t changed_count;
-    struct seek *seeks; /* newest first */
+    struct seek *seeks;        /* newest first */
+    struct restored *restored; /* newest first */
     /* the thread's own */
     uint64_t root_table; /* of the root that the kernel knows */
     uint64_t poll_due_ns;
@@ -114,6 +116,15 @@ void housekeeping_seek(struct driver *driver, struct seek *seek) {
     pthread_mutex_lock(&keeping->lock);
     seek->next = keeping->seeks;
     keeping->seeks = seek;
+    pthread_mutex_unlock(&keeping->lock);
+    wake(keeping);
+}
+
+void housekeeping_restored(struct driver *driver, struct restored *restored) {
+    struct housekeeping *keeping = driver->housekeeping;
+    pthread_mutex_lock(&keeping->lock);
+    restored->next = keeping->restored;
+    keeping->restored = restored;
     pthread_mutex_unlock(&keeping->lock);
     wake(keeping);
 }
@@ -205,6 +216,17 @@ static void answer_seeks(struct housekeeping *keeping) {
     }
 }
 
+static void answer_restored(struct housekeeping *keeping) {
+    pthread_mutex_lock(&keeping->lock);
+    struct restored *restored = keeping->restored;
+    keeping->restored = NULL;
+    pthread_mutex_unlock(&keeping->lock);
+    for (struct restored *next; restored != NULL; restored = next) {
+        next = restored->next;
+        restored_finish(keeping->driver, restored, !atomic_load(&keeping->stop));
+    }
+}
+
 static void drop_changed(struct housekeeping *keeping) {
     pthread_mutex_lock(&keeping->lock);
     uint64_t *changed = keeping->changed;
@@ -267,6 +289,7 @@ static uint64_t do_what_is_due(struct housekeeping *keeping) {
     drop_pages(keeping);
     drop_changed(keeping);
     answer_seeks(keeping);
+    answer_restored(keeping);
     return next;
 }
 
@@ -373,6 +396,7 @@ void housekeeping_stop(struct driver *driver) {
     wake(keeping);
     pthread_join(keeping->thread, NULL);
     answer_seeks(keeping); /* nobody hears it any more, but the requests are freed */
+    answer_restored(keeping);
     driver->housekeeping = NULL;
     release(keeping);
 }

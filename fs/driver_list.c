@@ -212,6 +212,16 @@ static bool add_fixed(void *context, const char *name, uint32_t type, uint64_t i
     return add_name(context, name, strlen(name), type, ino, FIRST_FIXED + position);
 }
 
+static bool add_past(void *context, const char *name, const struct fuse_entry_param *entry, uint64_t position) {
+    return add(context, name, strlen(name), entry, FIRST_FIXED - 1 + position);
+}
+
+/* The newest come first, as in the head; positions are seqs, from 1. */
+static int list_versions(struct listing *listing, uint64_t next) {
+    uint64_t last = next <= FIRST_FIXED ? UINT64_MAX - 1 : next - FIRST_FIXED - 1;
+    return versions_list(listing->driver, listing->node, last, add_past, listing);
+}
+
 static int list_dots(struct listing *listing, uint64_t from) {
     struct stat stat;
     double timeout;
@@ -253,6 +263,9 @@ static int list(struct listing *listing, uint64_t from) {
     case NODE_AT:
     case NODE_BEFORE:
         rc = names_list(listing->driver, listing->node, next - FIRST_FIXED, add_fixed, listing);
+        break;
+    case NODE_VERSIONS:
+        rc = list_versions(listing, next);
         break;
     default:
         rc = -ENOTDIR;

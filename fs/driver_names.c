@@ -1,4 +1,4 @@
-/* What the driver makes up itself: the mount's root, README, and the names of views in /at and /before. */
+/* What the driver makes up itself: the mount's root, README, and the names of views in /at and /before. (/versions: driver_versions.c.) */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@ static const char readme[] =
     "head/            the present; read and write it like any other directory\n"
     "at/WHEN/         everything as it was at WHEN, read-only\n"
     "before/WHEN/     the same, just before WHEN\n"
+    "versions/PATH/   every version of the file PATH, named by its time\n"
     "\n"
     "WHEN is, in UTC unless it says otherwise:\n"
     "  2026-11-22T10:30:00.25+01:00   a date, as exact as you like: 2026, 2026-11, 2026-11-22T10\n"
@@ -34,6 +35,10 @@ static const char readme[] =
     "  tidfs commit -m 'what it is'\n"
     "To go back to an earlier state of a file or directory, copy it, which takes no space:\n"
     "  cp -a at/-2h/notes.txt head/\n"
+    "To see what became of a file, deleted or not, and compare two of its versions:\n"
+    "  ls -l versions/notes.txt\n"
+    "  diff versions/notes.txt/-2h versions/notes.txt/now\n"
+    "(What is below `versions` is not listed above a single file: give the path in full.)\n"
     "To go to where you are, two hours ago:\n"
     "  cd \"$(tidfs at -2h .)\"\n"
     "\n"
@@ -57,7 +62,7 @@ void names_getattr(struct driver *driver, const struct node *node, struct stat *
     switch (node->kind) {
     case NODE_TOP:
         stat->st_mode = S_IFDIR | 0555;
-        stat->st_nlink = 5;
+        stat->st_nlink = 6;
         break;
     case NODE_README:
         stat->st_mode = S_IFREG | 0444;
@@ -69,6 +74,10 @@ void names_getattr(struct driver *driver, const struct node *node, struct stat *
         stat->st_mode = S_IFLNK | 0777;
         stat->st_nlink = 1;
         stat->st_size = TID_TEXT_SIZE - 1;
+        if (node->place == PLACE_VERSIONS) {
+            char name[VERSION_NAME_SIZE];
+            stat->st_size = (off_t)versions_name(node->tid, name);
+        }
         stat->st_mtim = stat->st_ctim = stat->st_atim = tid_to_time(node->tid);
         break;
     default:
@@ -83,9 +92,8 @@ static const struct {
     uint32_t type;
     uint64_t id; /* 0: the head */
 } top_names[] = {
-    {"head", S_IFDIR, 0},
-    {"at", S_IFDIR, AT_ID},
-    {"before", S_IFDIR, BEFORE_ID},
+    {"head", S_IFDIR, 0},           {"at", S_IFDIR, AT_ID},
+    {"before", S_IFDIR, BEFORE_ID}, {"versions", S_IFDIR, VERSIONS_ID},
     {"README", S_IFREG, README_ID},
 };
 #define TOP_NAMES (sizeof top_names / sizeof *top_names)
@@ -103,9 +111,8 @@ static int top_lookup(struct driver *driver, const char *name, struct fuse_entry
     return 0;
 }
 
-/* What a name means, with everything written before the question in the store. 0 or a negative errno. */
-static int resolve(struct driver *driver, const char *name, size_t length, enum resolve_how how,
-                   struct resolved *resolved) {
+int names_resolve(struct driver *driver, const char *name, size_t length, enum resolve_how how,
+                  struct resolved *resolved) {
     struct timespec now;
     struct when when;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -132,7 +139,7 @@ static int resolve(struct driver *driver, const char *name, size_t length, enum 
     return rc < 0 ? -resolve_errno(rc) : 0;
 }
 
-static int symlink_entry(struct driver *driver, enum node_place place, uint64_t tid, struct fuse_entry_param *entry) {
+int names_symlink(struct driver *driver, enum node_place place, uint64_t tid, struct fuse_entry_param *entry) {
     uint64_t id;
     int rc = node_table_symlink(driver->nodes, place, tid, &id);
     if (rc != 0) {
@@ -180,11 +187,11 @@ int names_lookup(struct driver *driver, const struct node *directory, const char
     bool at = directory->kind == NODE_AT;
     enum node_place place = at ? PLACE_AT : PLACE_BEFORE;
     struct resolved resolved;
-    int rc = resolve(driver, name, length, at ? RESOLVE_AT : RESOLVE_BEFORE, &resolved);
+    int rc = names_resolve(driver, name, length, at ? RESOLVE_AT : RESOLVE_BEFORE, &resolved);
     if (rc != 0) {
         return rc;
     }
-    return resolved.moving ? symlink_entry(driver, place, resolved.name, entry)
+    return resolved.moving ? names_symlink(driver, place, resolved.name, entry)
                            : view_entry(driver, place, name, length, &resolved, entry);
 }
 

@@ -18,7 +18,9 @@ static int node_in_table(struct driver *driver, fuse_ino_t id, struct node *node
     if (!node_table_get(driver->nodes, id, &known)) {
         return -ESTALE;
     }
-    if (known.kind == TABLE_SYMLINK) {
+    if (known.kind == TABLE_VERSIONS) {
+        *node = (struct node){.kind = NODE_VERSIONS, .id = id, .table = id};
+    } else if (known.kind == TABLE_SYMLINK) {
         *node = (struct node){.kind = NODE_SYMLINK, .id = id, .tid = known.tid, .place = known.place};
     } else {
         *node = (struct node){.kind = NODE_DIRECTORY,
@@ -66,6 +68,9 @@ int driver_node(struct driver *driver, fuse_ino_t id, struct node *node) {
     case BEFORE_ID:
         node->kind = NODE_BEFORE;
         return 0;
+    case VERSIONS_ID:
+        node->kind = NODE_VERSIONS;
+        return 0;
     default:
         return -ESTALE;
     }
@@ -99,6 +104,9 @@ int driver_getattr(struct driver *driver, const struct node *node, struct stat *
         return view_node_getattr(driver, node, stat);
     case NODE_FILE:
         return view_node_getattr(driver, node, stat);
+    case NODE_VERSIONS:
+        *timeout = 0; /* see versions_getattr */
+        return versions_getattr(driver, node, stat);
     default:
         names_getattr(driver, node, stat);
         return 0;
@@ -166,6 +174,8 @@ static int lookup_parent(struct driver *driver, const struct node *node, struct 
     case NODE_AT:
     case NODE_BEFORE:
         break;
+    case NODE_VERSIONS:
+        return versions_parent(driver, node, entry);
     case NODE_HEAD:
         if (node->oid != driver->head_root) {
             rc = driver_parent(driver, node, &oid);
@@ -224,6 +234,8 @@ static int lookup(struct driver *driver, fuse_ino_t id, const char *name, struct
                                     : present_lookup(driver, &node, name, length, entry);
     case NODE_DIRECTORY:
         return view_node_lookup(driver, &node, name, length, entry);
+    case NODE_VERSIONS:
+        return versions_lookup(driver, &node, name, length, entry);
     case NODE_TOP:
     case NODE_AT:
     case NODE_BEFORE:
@@ -281,8 +293,12 @@ static int read_link(struct driver *driver, const struct node *node, char *buffe
     int rc;
     switch (node->kind) {
     case NODE_SYMLINK:
-        tid_format(node->tid, buffer);
-        *length = strlen(buffer);
+        if (node->place == PLACE_VERSIONS) {
+            *length = versions_name(node->tid, buffer);
+        } else {
+            tid_format(node->tid, buffer);
+            *length = strlen(buffer);
+        }
         return 0;
     case NODE_FILE:
         return view_file_readlink(driver->store, node->revision, buffer, size, length);

@@ -6,11 +6,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define FIRST_BUCKETS 256
 #define NAME_BUCKETS  1024 /* fixed: the kernel knows some hundreds of views at a time */
 
-/* One name of one view. Lives while a directory of it does. */
+/* One name of one view, or a path below /versions, where `before` is its hash and `root` 0. Lives while a directory of it does. */
 struct name {
     struct name *next, **link;
     enum node_place place;
@@ -25,7 +26,7 @@ struct node {
     uint64_t id, lookups;
     enum table_kind kind;
     enum node_place place;
-    struct name *name; /* TABLE_DIRECTORY; else NULL */
+    struct name *name; /* TABLE_DIRECTORY, TABLE_VERSIONS; else NULL */
     uint64_t number;   /* oid, or tid of a symlink */
 };
 
@@ -47,13 +48,21 @@ static size_t hash_key(enum table_kind kind, enum node_place place, const struct
     return (size_t)(hash ^ hash >> 32);
 }
 
+/* No earlier mount's table got as far: it gave out fewer than 65,536 ids a millisecond. */
+static uint64_t first_id(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return NODE_TABLE_FIRST + (ms << 16) % ((NODE_TABLE_LAST - NODE_TABLE_FIRST) / 2);
+}
+
 struct node_table *node_table_new(void) {
     struct node_table *table = calloc(1, sizeof *table);
     if (table == NULL) {
         return NULL;
     }
     table->bucket_count = FIRST_BUCKETS;
-    table->next_id = NODE_TABLE_FIRST;
+    table->next_id = first_id();
     table->by_id = calloc(FIRST_BUCKETS, sizeof(struct node *));
     table->by_key = calloc(FIRST_BUCKETS, sizeof(struct node *));
     if (table->by_id == NULL || table->by_key == NULL || pthread_mutex_init(&table->lock, NULL) != 0) {
@@ -247,6 +256,42 @@ int node_table_directory(struct node_table *table, uint64_t relative, uint64_t o
     return rc;
 }
 
+static uint64_t hash_path(const char *path, size_t length) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < length; i++) {
+        hash = (hash ^ (uint8_t)path[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+int node_table_versions(struct node_table *table, const char *path, uint64_t *id) {
+    int rc = -ENOMEM;
+    size_t length = strlen(path);
+    pthread_mutex_lock(&table->lock);
+    struct name *name = find_name(table, PLACE_VERSIONS, path, length, hash_path(path, length), 0);
+    struct node *node = name == NULL ? NULL : take(table, TABLE_VERSIONS, PLACE_VERSIONS, name, 0);
+    if (node != NULL) {
+        *id = node->id;
+        rc = 0;
+    } else if (name != NULL && name->directories == 0) {
+        drop_name(name);
+    }
+    pthread_mutex_unlock(&table->lock);
+    return rc;
+}
+
+int node_table_path(struct node_table *table, uint64_t id, char **path) {
+    int rc = -ESTALE;
+    pthread_mutex_lock(&table->lock);
+    const struct node *node = find_id(table, id);
+    if (node != NULL && node->kind == TABLE_VERSIONS) {
+        *path = strndup(node->name->text, node->name->length);
+        rc = *path == NULL ? -ENOMEM : 0;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return rc;
+}
+
 int node_table_symlink(struct node_table *table, enum node_place place, uint64_t tid, uint64_t *id) {
     pthread_mutex_lock(&table->lock);
     struct node *node = take(table, TABLE_SYMLINK, place, NULL, tid);
@@ -266,6 +311,8 @@ bool node_table_get(struct node_table *table, uint64_t id, struct table_node *co
                                     .before = node->name->before,
                                     .oid = node->number,
                                     .root = node->number == node->name->root};
+    } else if (node != NULL && node->kind == TABLE_VERSIONS) {
+        *copy = (struct table_node){.kind = TABLE_VERSIONS, .place = node->place};
     } else if (node != NULL) {
         *copy = (struct table_node){.kind = TABLE_SYMLINK, .place = node->place, .tid = node->number};
     }

@@ -3,9 +3,9 @@
  * Node ids. Nearly everything that the kernel can name is named by its id alone, so that there is nothing to keep and nothing to forget:
  *
  *     1                  the mount's root          (NODE_TOP, or a NODE_DIRECTORY when a view is the root)
- *     2, 3, 4            /README, /at, /before
+ *     2, 3, 4, 5         /README, /at, /before, /versions
  *     1 << 60 | oid      an object of the head     forgotten by head_forget on a writable mount
- *     2 << 60 | n        the node table            a directory of a view, or a symlink for a name that moves
+ *     2 << 60 | n        the node table            a directory of a view or below /versions, or a symlink for a name that moves
  *     1 << 62 | revision a version of a file       no state: the same in every view that shows it
  *
  * st_ino: an object of the head has its oid; history has view_attr.ino; what the driver makes up itself is at FIXED_INO.
@@ -26,14 +26,18 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fs/control.h"
 #include "fs/driver.h"
 #include "fs/driver_nodes.h"
+#include "history/resolve.h"
+#include "history/restore.h"
 #include "history/view.h"
 #include "store/head.h"
 
 #define README_ID   2
 #define AT_ID       3
 #define BEFORE_ID   4
+#define VERSIONS_ID 5
 #define HEAD_BIT    (UINT64_C(1) << 60)
 #define FILE_BIT    (UINT64_C(1) << 62)
 #define FIXED_INO   (UINT64_C(7) << 60)
@@ -84,6 +88,20 @@ struct root_view {
     uint64_t tid;           /* lock */
 };
 
+#define ORDERS_MAX 8
+/* Orders to revert or undo that are being sent (driver_restore.c). */
+struct orders {
+    pthread_mutex_t lock; /* what follows */
+    uint64_t last_id;
+    struct order {
+        uint64_t id; /* 0: free */
+        uid_t uid;   /* of who began it */
+        uint64_t touched_ns;
+        uint8_t *block;
+        size_t length, capacity;
+    } items[ORDERS_MAX];
+};
+
 struct driver {
     struct log *log;
     struct store *store;
@@ -105,14 +123,25 @@ struct driver {
     struct root_view root;
     uid_t uid;
     gid_t gid;
-    mode_t names_mode; /* of /at and /before */
+    mode_t names_mode; /* of /at, /before and /versions */
     struct timespec started;
+    struct orders orders;
     void (*ready)(void *context);
     void *ready_context;
     _Atomic uint64_t requests[REQUEST_KINDS];
 };
 
-enum node_kind { NODE_TOP, NODE_README, NODE_AT, NODE_BEFORE, NODE_HEAD, NODE_DIRECTORY, NODE_FILE, NODE_SYMLINK };
+enum node_kind {
+    NODE_TOP,
+    NODE_README,
+    NODE_AT,
+    NODE_BEFORE,
+    NODE_VERSIONS,
+    NODE_HEAD,
+    NODE_DIRECTORY,
+    NODE_FILE,
+    NODE_SYMLINK
+};
 
 /* What a node id says. */
 struct node {
@@ -203,7 +232,7 @@ int driver_root_set(struct driver *driver, uint64_t before, uint64_t tid, bool *
 /* Follows the tag, if there is one: *moved tells whether the root is another one now. */
 int driver_root_follow(struct driver *driver, bool *moved);
 
-/* ---- driver_names.c: the root, /README, /at, /before ---- */
+/* ---- driver_names.c: the root, /README, /at, /before, symlinks for names that move ---- */
 
 int names_lookup(struct driver *driver, const struct node *directory, const char *name, size_t length,
                  struct fuse_entry_param *entry);
@@ -213,6 +242,27 @@ int names_list(struct driver *driver, const struct node *directory, uint64_t fro
                bool (*emit)(void *context, const char *name, uint32_t type, uint64_t ino, uint64_t position),
                void *context);
 const char *names_readme(size_t *length);
+/* What a <when> in a path means, with everything written before the question in the store. 0 or a negative errno. */
+int names_resolve(struct driver *driver, const char *name, size_t length, enum resolve_how how,
+                  struct resolved *resolved);
+/* The symlink in `place` that leads to a transaction, counting a lookup. */
+int names_symlink(struct driver *driver, enum node_place place, uint64_t tid, struct fuse_entry_param *entry);
+
+/* ---- driver_versions.c: /versions and what is below it, which are all NODE_VERSIONS; what is at the bottom is a NODE_FILE ---- */
+
+#define VERSION_NAME_SIZE 32 /* with the NUL */
+/* The name of the version that transaction `tid` made. Returns its length. */
+size_t versions_name(uint64_t tid, char name[VERSION_NAME_SIZE]);
+int versions_lookup(struct driver *driver, const struct node *directory, const char *name, size_t length,
+                    struct fuse_entry_param *entry);
+int versions_getattr(struct driver *driver, const struct node *node, struct stat *stat);
+/* The directory above, counting a lookup. */
+int versions_parent(struct driver *driver, const struct node *node, struct fuse_entry_param *entry);
+/* The versions of transactions <= last, newest first; `position` is the seq. Stops when emit returns false. */
+int versions_list(struct driver *driver, const struct node *directory, uint64_t last,
+                  bool (*emit)(void *context, const char *name, const struct fuse_entry_param *entry,
+                               uint64_t position),
+                  void *context);
 
 /* ---- driver_list.c ---- */
 
@@ -249,8 +299,27 @@ void seek_finish(struct driver *driver, struct seek *seek, bool flush);
 
 /* ---- driver_control.c ---- */
 
+/* The login name of a user, or the number if it has none. */
+void driver_user_name(uid_t uid, char *name, size_t size);
+
 void driver_op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argument, struct fuse_file_info *file,
                      unsigned flags, const void *in, size_t in_size, size_t out_size);
+
+/* ---- driver_restore.c ---- */
+
+/* What was carried out, until the kernel knows. */
+struct restored {
+    struct restored *next;
+    fuse_req_t req;
+    struct control_restore_run answer;
+    struct restore_touched touched;
+};
+int orders_init(struct orders *orders);
+void orders_release(struct orders *orders);
+void control_restore_piece(fuse_req_t req, struct driver *driver, const void *in);
+void control_restore_run(fuse_req_t req, struct driver *driver, const void *in);
+/* Answers it and frees it. notify: makes the kernel forget first what is not so any more; not inside a request. */
+void restored_finish(struct driver *driver, struct restored *restored, bool notify);
 
 /* ---- driver_statistics.c ---- */
 
@@ -279,6 +348,8 @@ void housekeeping_listed(struct driver *driver, fuse_ino_t id);
 void housekeeping_drop_pages(struct driver *driver, fuse_ino_t id);
 /* Has the question answered. Takes it over. */
 void housekeeping_seek(struct driver *driver, struct seek *seek);
+/* Has it answered when the kernel knows. Takes it over. */
+void housekeeping_restored(struct driver *driver, struct restored *restored);
 /* These objects of the head changed. Takes over `oids`. */
 void housekeeping_changed(struct driver *driver, uint64_t *oids, size_t count);
 

@@ -199,6 +199,10 @@ static struct driver *driver_new(const char *mount_point, const struct mount_opt
     if (driver == NULL) {
         return NULL;
     }
+    if (orders_init(&driver->orders) != 0) {
+        free(driver);
+        return NULL;
+    }
     pthread_mutex_init(&driver->root.lock, NULL);
     driver->log = log;
     driver->uid = geteuid();
@@ -354,6 +358,7 @@ int driver_close(struct driver *driver, struct error *err) {
     node_table_free(driver->nodes);
     buffers_free(driver->buffers);
     pthread_mutex_destroy(&driver->root.lock);
+    orders_release(&driver->orders);
     free(driver->mount_point);
     free(driver->subdir);
     free(driver->tag);

@@ -65,6 +65,14 @@ static bool is_own_name(const char *name) {
     return strncmp(name, "tidfs.", 6) == 0;
 }
 
+/* With the write-back cache the kernel takes a write(2) into its cache and asks nobody; of a file in history it would hear the EROFS too late,
+ * and show until then, and of the size for ever, what was never written. But before a write it looks whether there is a capability to
+ * drop, and if so drops it first: which fails with EROFS, and the write with it. So it is told of one. Only its own question is
+ * for the size alone; whoever wants the value (execve, getxattr) hears what is true. */
+static bool is_before_write(const struct driver *driver, const struct node *node, const char *name, size_t size) {
+    return driver->write_back && node->kind != NODE_HEAD && size == 0 && strcmp(name, "security.capability") == 0;
+}
+
 void driver_op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
     struct driver *driver = driver_request(req, REQUEST_GETXATTR);
     struct node node;
@@ -80,6 +88,10 @@ void driver_op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
     }
     if (rc == 0) {
         rc = read_xattr(driver, &node, name, buffer, size, &length);
+    }
+    if (rc == -ENODATA && is_before_write(driver, &node, name, size)) {
+        length = 1;
+        rc = 0;
     }
     /* `ls -l` asks for this of every file, a round trip each, until it hears that the filesystem has no such thing. */
     if (rc == -ENODATA && strcmp(name, "security.selinux") == 0) {

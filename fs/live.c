@@ -28,6 +28,8 @@ static int ask(int fd, const char *point, unsigned long request, void *argument,
         why = "it is not a mount of this version of tidfs";
     else if (saved == EROFS)
         why = "it is a read-only mount";
+    else if (saved == EPERM)
+        why = "not permitted: only the mount's owner and root may do that";
     (void)error_set(err, STORE_IO, "%s: %s", point, why);
     return -saved;
 }
@@ -45,6 +47,15 @@ int live_status(const char *point, struct control_status *status, struct error *
     for (size_t i = 0; i < sizeof status->requests / sizeof status->requests[0]; i++)
         status->requests[i].name[sizeof status->requests[i].name - 1] = 0;
     return 0;
+}
+
+static int write_back(int fd, const char *point, struct error *err) {
+    if (syncfs(fd) == 0)
+        return 0;
+    int saved = errno;
+    (void)error_set(err, STORE_IO, "%s: some of what was written could not be written back: %s", point,
+                    strerror(saved));
+    return -saved;
 }
 
 int live_commit(const char *point, const char *user, const char *message, uint64_t *tid, struct error *err) {
@@ -68,12 +79,9 @@ int live_commit(const char *point, const char *user, const char *message, uint64
         rc = fd;
         goto out;
     }
-    if (syncfs(fd)) {
-        rc = -errno;
-        (void)error_set(err, STORE_IO, "%s: some of what was written could not be written back: %s", point,
-                        strerror(-rc));
+    rc = write_back(fd, point, err);
+    if (rc)
         goto out;
-    }
     rc = ask(fd, point, CONTROL_COMMIT, commit, err);
     if (rc == 0 && tid)
         *tid = commit->tid;
@@ -81,6 +89,49 @@ out:
     if (fd >= 0)
         (void)close(fd);
     free(commit);
+    return rc;
+}
+
+/* Sends the order; *id is what the mount calls it. */
+static int send_order(int fd, const char *point, const uint8_t *block, size_t length, uint64_t *id, struct error *err) {
+    struct control_restore_piece *piece = calloc(1, sizeof *piece);
+    int rc = piece ? 0 : -ENOMEM;
+    if (!piece)
+        (void)error_set(err, STORE_NO_MEMORY, "out of memory");
+    for (size_t at = 0; at < length && rc == 0; at += piece->length) {
+        piece->length = length - at < sizeof piece->data ? length - at : sizeof piece->data;
+        size_t sent = piece->length;
+        memcpy(piece->data, block + at, sent);
+        rc = ask(fd, point, CONTROL_RESTORE_PIECE, piece, err);
+        piece->length = sent;
+    }
+    if (rc == 0)
+        *id = piece->id;
+    free(piece);
+    return rc;
+}
+
+int live_restore(const char *point, const struct restore_order *order, struct control_restore_run *answer,
+                 struct error *err) {
+    uint8_t *block = NULL;
+    size_t length = 0;
+    int fd = -1, rc = restore_order_encode(order, &block, &length);
+    if (rc)
+        return error_set(err, (enum store_error)rc, "%s",
+                         rc == STORE_TOO_BIG ? "that is too much at a time; name fewer paths" : store_error_text(rc));
+    fd = open_point(point, err);
+    rc = fd < 0 ? fd : write_back(fd, point, err);
+    if (rc == 0)
+        rc = send_order(fd, point, block, length, &answer->id, err);
+    if (rc == 0)
+        rc = ask(fd, point, CONTROL_RESTORE_RUN, answer, err);
+    if (rc == 0 && answer->code) {
+        answer->text[sizeof answer->text - 1] = 0;
+        rc = error_set(err, (enum store_error)answer->code, "%s", answer->text);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    free(block);
     return rc;
 }
 

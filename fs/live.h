@@ -9,6 +9,7 @@
 
 #include "fs/control.h"
 #include "fs/locate.h"
+#include "fs/restore_order.h"
 #include "store/error.h"
 
 /* What to add to the text of ENOTCONN. */
@@ -21,6 +22,11 @@ int live_status(const char *point, struct control_status *status, struct error *
  * are at most 255 and CONTROL_MESSAGE_MAX bytes. With either, a transaction is made even if nothing is pending. *tid (may be NULL)
  * is the newest transaction's. -EROFS if the mount does not write. */
 int live_commit(const char *point, const char *user, const char *message, uint64_t *tid, struct error *err);
+
+/* Has the kernel write back as above, and the mount carry out the order: *answer, whose own error is returned, too (then it is an enum store_error). When
+ * it returns, the mount shows the result. -EPERM: not the mount's owner. */
+int live_restore(const char *point, const struct restore_order *order, struct control_restore_run *answer,
+                 struct error *err);
 
 /* Seals what is pending in the writable mount of a store, if there is one, so that a question about the present has a
  * current answer. A mount that cannot be asked (another user's) is left alone; one that fails is warned about on stderr. */

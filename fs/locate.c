@@ -219,8 +219,25 @@ static char *joined(const char *first, const char *second) {
 
 /* ---------------------------------------------------------------- places in a mount */
 
-/* Fills kind, when and path from a path in the mount's filesystem ("/head/a"). */
-static int place(struct location *location, const char *inside, const struct control_status *status) {
+/* What stands below /versions, as `real`: a path, which means that of the present, or one version of it, which is where a view has it. */
+static int place_versions(struct location *location, const char *rest, const char *real, char **path) {
+    struct stat stat;
+    const char *name = strrchr(rest, '/');
+    bool version = name && name > rest && lstat(real, &stat) == 0 && !S_ISDIR(stat.st_mode);
+    location->kind = version ? LOCATION_AT : LOCATION_HEAD;
+    if (version) {
+        location->when = strdup(name + 1);
+        if (!location->when)
+            return STORE_NO_MEMORY;
+    }
+    char *above = strndup(rest, version ? (size_t)(name - rest) : strlen(rest));
+    *path = above ? trimmed(above) : NULL;
+    free(above);
+    return 0;
+}
+
+/* Fills kind, when and path from a path in the mount's filesystem ("/head/a"), whose whole path is `real`. */
+static int place(struct location *location, const char *inside, const char *real, const struct control_status *status) {
     static const struct {
         const char *directory;
         enum location_kind kind;
@@ -255,6 +272,9 @@ static int place(struct location *location, const char *inside, const struct con
             }
             path = trimmed(rest);
         }
+        const char *rest = below("/versions", inside);
+        if (rest && *rest && place_versions(location, rest, real, &path))
+            return STORE_NO_MEMORY;
         if (location->kind == LOCATION_OTHER)
             return 0;
     }
@@ -316,7 +336,7 @@ static int locate_in(const struct mount_table *table, const char *real, struct l
     location->store = strdup(mount->source);
     location->point = strdup(mount->point);
     if (location->store && location->point)
-        rc = place(location, inside, &status);
+        rc = place(location, inside, real, &status);
     if (rc == 0)
         rc = consider_all(location, table);
     free(inside);
@@ -339,7 +359,7 @@ int locate_path(const char *path, struct location *location, struct error *err) 
             rc = locate_in(&table, real, location, err);
     }
     if (rc == STORE_ABSENT)
-        rc = error_set(err, STORE_NOT_A_STORE, "%s: not in a mount of tidfs; name one, or a store with --store", path);
+        rc = error_set(err, STORE_NOT_A_STORE, "%s: not in a mount of tidfs", path);
     free(real);
     mount_table_release(&table);
     if (rc)

@@ -21,8 +21,8 @@
 enum location_kind {
     LOCATION_STORE,  /* named by the store's own directory */
     LOCATION_TOP,    /* the top of a mount, which holds /head and /at: stands for the root of the tree */
-    LOCATION_HEAD,   /* /head and below */
-    LOCATION_AT,     /* /at/<when> and below */
+    LOCATION_HEAD,   /* /head and below; a path below /versions */
+    LOCATION_AT,     /* /at/<when> and below; a version in /versions/<path> */
     LOCATION_BEFORE, /* /before/<when> and below */
     LOCATION_VIEW,   /* in a mount of a single view (at=) */
     LOCATION_OTHER,  /* elsewhere in a mount: /README, /at itself */

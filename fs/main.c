@@ -8,6 +8,7 @@
 
 #include "fs/command.h"
 #include "fs/output.h"
+#include "fs/pager.h"
 
 /* mount(8) calls its helpers as: SOURCE DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]. Of these only -o concerns us, and -f, which asks
  * for everything but the mount itself. */
@@ -62,6 +63,11 @@ int main(int argc, char **argv) {
         output_error("which command? `tidfs --help` lists them");
         return EXIT_USAGE;
     }
+    while (argc > 2 && strcmp(argv[1], "--no-pager") == 0) {
+        (void)setenv(PAGER_VARIABLE, PAGER_NONE, 1);
+        argc--;
+        argv++;
+    }
     const char *what = argv[1];
     if (strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0)
         return command_print_overview();
@@ -69,6 +75,12 @@ int main(int argc, char **argv) {
         printf("tidfs %s\n", TIDFS_VERSION);
         return output_finish();
     }
+    if (strcmp(what, "--complete") == 0)
+        return cmd_complete(argc - 1, argv + 1);
     const struct command *command = command_find(what);
-    return command ? command->run(argc - 1, argv + 1) : refuse(what);
+    if (!command)
+        return refuse(what);
+    int status = command->run(argc - 1, argv + 1);
+    pager_end();
+    return status;
 }

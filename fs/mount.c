@@ -98,6 +98,8 @@ int mount_find(const char *point, struct mounted *mounted, struct error *err) {
         mounted->source = strdup(entry.mnt_fsname);
         mounted->type = strdup(entry.mnt_type);
         mounted->read_only = hasmntopt(&entry, "ro") != NULL;
+        const char *owner = hasmntopt(&entry, "user_id");
+        mounted->owner = owner != NULL ? (uid_t)strtoul(owner + sizeof "user_id", NULL, 10) : 0;
         rc = mounted->source != NULL && mounted->type != NULL ? STORE_OK : STORE_NO_MEMORY;
     }
     endmntent(table);
@@ -343,6 +345,10 @@ static int serve(const char *store, const char *point, const struct mount_option
     (void)signal(SIGPIPE, SIG_IGN);
 
     int rc = driver_open(store, point, options, log, &driver, err);
+    if (rc == STORE_READ_ONLY && !mount_options_read_only(options)) {
+        const struct error why = *err;
+        rc = error_set(err, rc, "%.400s; to read it alone, mount it with -o ro", why.text);
+    }
     if (rc == STORE_OK) {
         rc = driver_mount(driver, options, err);
     }

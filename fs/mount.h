@@ -6,6 +6,8 @@
 #ifndef TIDFS_FS_MOUNT_H
 #define TIDFS_FS_MOUNT_H
 
+#include <sys/types.h>
+
 #include "fs/config.h"
 #include "fs/log_sink.h"
 
@@ -19,6 +21,7 @@ int mount_resolve(const char *directory, char **point, bool *dead, struct error 
 struct mounted {
     char *source, *type; /* owned */
     bool read_only;
+    uid_t owner; /* who mounted it, for FUSE; 0 for others */
 };
 /* STORE_ABSENT if nothing is. */
 int mount_find(const char *point, struct mounted *mounted, struct error *err);

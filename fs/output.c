@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fs/command.h"
+#include "fs/pager.h"
 #include "fs/utf8.h"
 #include "store/tid.h"
 
@@ -60,7 +61,7 @@ void output_name(FILE *out, const char *name) {
             break;
         i += bytes;
     }
-    if (i == length || !isatty(fileno(out))) {
+    if (i == length || !(out == stdout ? pager_is_terminal() : isatty(fileno(out)))) {
         (void)fputs(name, out);
         return;
     }
@@ -89,7 +90,8 @@ void output_error(const char *format, ...) {
     size_t shown = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
     (void)fflush(stdout);
     (void)fputs("tidfs: ", stderr);
-    if (isatty(STDERR_FILENO))
+    /* Behind the pager both are shown by it. */
+    if (isatty(STDERR_FILENO) || pager_is_terminal())
         output_text(stderr, line, shown);
     else
         (void)fwrite(line, 1, shown, stderr);
@@ -97,10 +99,13 @@ void output_error(const char *format, ...) {
 }
 
 int output_finish(void) {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    bool written = fflush(stdout) == 0 && !ferror(stdout);
+    int saved = errno;
+    pager_end();
+    if (written)
         return EXIT_DONE;
-    if (errno != EPIPE)
-        output_error("cannot write to stdout: %s", strerror(errno));
+    if (saved != EPIPE)
+        output_error("cannot write to stdout: %s", strerror(saved));
     return EXIT_FAILED;
 }
 

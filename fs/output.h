@@ -34,7 +34,7 @@ void output_bytes(uint64_t bytes, char text[OUTPUT_BYTES_SIZE]);
 /* "45 s", "2 h 5 min". */
 void output_duration(uint64_t ns, char text[OUTPUT_BYTES_SIZE]);
 
-/* Writes out stdout. Returns EXIT_DONE, or says why not and returns EXIT_FAILED. A closed pipe is not worth a message. */
+/* Writes out stdout and waits for the pager, if there is one. Returns EXIT_DONE, or says why not and returns EXIT_FAILED. A closed pipe is not worth a message. */
 int output_finish(void);
 
 /* A line on stderr about work that takes longer than a second; nothing if that is not a terminal. */

@@ -1,9 +1,12 @@
 #include "fs/subject.h"
 
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/live.h"
 #include "fs/output.h"
+#include "fs/suggest.h"
 
 static bool found(int rc, const struct error *err) {
     if (rc)
@@ -39,10 +42,6 @@ bool subject_find(struct subject *subject, const struct subject_options *options
     struct error err = {0};
     int rc;
     init(subject);
-    if (options->store && options->mount) {
-        output_error("--store and --mount exclude each other");
-        return false;
-    }
     if (options->store) {
         rc = locate_store(options->store, location, &err);
         if (rc == 0 && path)
@@ -57,7 +56,26 @@ bool subject_find(struct subject *subject, const struct subject_options *options
     if (rc == 0 && path && !location->path)
         rc = error_set(&err, STORE_INVALID, "%s: not in a tree; name something below /head, /at/WHEN or /before/WHEN",
                        path);
+    if (rc == STORE_NOT_A_STORE && !options->store) {
+        output_error("%s; name one, or a store with --store", err.text);
+        return false;
+    }
     return found(rc, &err);
+}
+
+char *subject_place(const struct subject *subject, const struct subject_options *options, const char *path) {
+    struct subject other;
+    char *place = NULL;
+    if (subject_find(&other, options, path)) {
+        if (strcmp(other.location.store, subject->location.store) != 0) {
+            output_error("%s: lies in another store, %s; ask for it alone", path, other.location.store);
+        } else {
+            place = other.location.path;
+            other.location.path = NULL;
+        }
+    }
+    subject_release(&other);
+    return place;
 }
 
 bool subject_find_any(struct subject *subject, const char *path) {
@@ -78,6 +96,22 @@ int subject_open(struct subject *subject) {
     if (rc)
         output_error("%s", err.text);
     return rc;
+}
+
+bool subject_suggest_tag(struct subject *subject, const char *tag, char nearest[TAG_NAME_MAX + 1]) {
+    struct tag *tags = NULL;
+    size_t count = 0, best = SIZE_MAX;
+    if ((!subject->store && subject_open(subject)) || storage_tag_list(store_storage(subject->store), &tags, &count))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = suggest_distance(tag, tags[i].name);
+        if (distance < best) {
+            best = distance;
+            memcpy(nearest, tags[i].name, sizeof tags[i].name);
+        }
+    }
+    free(tags);
+    return best != SIZE_MAX;
 }
 
 int subject_resolve(struct subject *subject, const char *text, enum resolve_how how, struct resolved *resolved) {
@@ -103,7 +137,10 @@ int subject_resolve(struct subject *subject, const char *text, enum resolve_how 
         return STORE_IO;
     }
     rc = resolve_text(subject->store, text, strlen(text), how, now, resolved, &err);
-    if (rc)
+    char nearest[TAG_NAME_MAX + 1];
+    if (rc == RESOLVE_NO_TAG && subject_suggest_tag(subject, when.tag, nearest))
+        output_error("%s; did you mean %s?", err.text, nearest);
+    else if (rc)
         output_error("%s", err.text);
     return rc;
 }

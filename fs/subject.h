@@ -6,6 +6,7 @@
 #ifndef TIDFS_FS_SUBJECT_H
 #define TIDFS_FS_SUBJECT_H
 
+#include "fs/arguments.h"
 #include "fs/locate.h"
 #include "fs/log_sink.h"
 #include "history/resolve.h"
@@ -17,21 +18,20 @@ struct subject {
     struct log_sink sink;
 };
 
-/* What --store and --mount say; NULL: not given. */
-struct subject_options {
-    const char *store, *mount;
-};
-
 /* Finds what is meant. path NULL: the store alone, by default that of the mount in which the current directory is. Otherwise location.path will be its
  * place in the tree: with --store it is taken from the root of the tree; else it is a path in a mount, or, with --mount, if it is relative
  * and in no mount of that store, it is taken from the root of the tree too. Says on stderr what is wrong and returns false. */
 bool subject_find(struct subject *subject, const struct subject_options *options, const char *path);
+/* The place in the tree of another path, malloc'ed, by the same rules: it must lie in the same store. NULL: said what is wrong. */
+char *subject_place(const struct subject *subject, const struct subject_options *options, const char *path);
 /* Finds what is meant by a path that is a store's directory or anything in a mount. */
 bool subject_find_any(struct subject *subject, const char *path);
 /* Opens the store for reading, as committed at this moment. Says on stderr what is wrong and returns its code. */
 int subject_open(struct subject *subject);
+/* If `tag` is misspelt: the tag of the store that was most likely meant, in `nearest`; else false. Opens the store if need be. */
+bool subject_suggest_tag(struct subject *subject, const char *tag, char nearest[TAG_NAME_MAX + 1]);
 /* Settles the live mount if the answer depends on it, opens the store if need be, and resolves. Says on stderr what is wrong and
- * returns the code of resolve_text. */
+ * returns the code of resolve_text; a misspelt tag names the nearest. */
 int subject_resolve(struct subject *subject, const char *when, enum resolve_how how, struct resolved *resolved);
 void subject_release(struct subject *subject);
 

@@ -34,7 +34,7 @@ unmount_below() {
     local point
     while read -r point; do
         fusermount3 -u "$point" 2>/dev/null || fusermount3 -uz "$point" 2>/dev/null || umount -l "$point" 2>/dev/null
-    done < <(awk '{ print $2 }' /proc/self/mounts | xargs -r -n 1 printf '%b\n' | grep -F "$1/" | tac)
+    done < <(awk '{ print $2 }' /proc/self/mounts | xargs -r -n 1 printf '%b\n' | grep -aF "$1/" | tac)
 }
 
 clean_up() {
@@ -145,6 +145,23 @@ counter() {
         shift
     fi
     grep -o "\"$1\": [0-9]*" <<<"$json" | grep -o '[0-9]*$'
+}
+
+# ---------------------------------------------------------------- a real history
+
+# These use $DIR/git, a bare clone of $BUNDLE.
+
+# git_at TREE INDEX COMMIT: makes TREE what git has for COMMIT; INDEX remembers what it was.
+git_at() {
+    GIT_INDEX_FILE=$2 git --git-dir="$DIR/git" --work-tree="$1" -c core.fileMode=true read-tree --reset -u "$3"
+}
+
+# choose_steps COUNT|all: that many of its commits, taken evenly, with their subjects, one a line, the oldest first.
+choose_steps() {
+    git --git-dir="$DIR/git" log --reverse --format='%H %s' main |
+        awk -v want="$1" '{ line[NR] = $0 }
+            END { if (want == "all" || want > NR) want = NR
+                  for (i = 1; i <= want; i++) print line[int(i * NR / want)] }'
 }
 
 # ---------------------------------------------------------------- saying what must hold

@@ -40,7 +40,7 @@ test_what_is_written_is_read_back() {
 
 test_the_root_shows_what_it_should() {
     make_three
-    assert_eq 'ls of the root' "$(find "$MNT" -mindepth 1 -maxdepth 1 -printf '%P\n' | sort | tr '\n' ' ')" 'README at before head '
+    assert_eq 'ls of the root' "$(find "$MNT" -mindepth 1 -maxdepth 1 -printf '%P\n' | sort | tr '\n' ' ')" 'README at before head versions '
     assert_match 'README' "$(cat "$MNT/README")" 'at/WHEN/'
     expect_fail 1 'Read-only|Permission|not permitted' touch "$MNT/new"
     expect_fail 1 'Read-only|Permission|not permitted' touch "$MNT/at/new"

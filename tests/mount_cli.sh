@@ -26,6 +26,11 @@ json() {
     python3 -c 'import json, sys; x = json.load(sys.stdin); print(eval(sys.argv[1], {"x": x}))' "$1"
 }
 
+# json_lines FILTER: of a list of the lines of stdin, each of them JSON.
+json_lines() {
+    python3 -c 'import json, sys; x = [json.loads(line) for line in sys.stdin]; print(eval(sys.argv[1], {"x": x}))' "$1"
+}
+
 # ---------------------------------------------------------------- help and usage
 
 test_help_of_every_command() {
@@ -81,10 +86,10 @@ test_commit_takes_its_message_from_a_file() {
     new_store
     mount_store commit-interval=1h
     printf 'first\nsecond\n\n\n' | tidfs commit -F - "$MNT" >/dev/null
-    assert_eq message "$(tidfs log --json -n 1 --store "$STORE" | json 'x[0]["message"]')" $'first\nsecond'
+    assert_eq message "$(tidfs log --json -n 1 --store "$STORE" | json_lines 'x[0]["message"]')" $'first\nsecond'
     head -c 15000 /dev/zero | tr '\0' a >longest
     tidfs commit -F longest "$MNT" >/dev/null
-    assert_eq length "$(tidfs log --json -n 1 --store "$STORE" | json 'len(x[0]["message"])')" 15000
+    assert_eq length "$(tidfs log --json -n 1 --store "$STORE" | json_lines 'len(x[0]["message"])')" 15000
     echo a >>longest
     expect_fail 1 'too long.*15000' tidfs commit -F longest "$MNT"
     expect_fail 1 'zero byte' tidfs commit -F <(printf 'a\0b') "$MNT"
@@ -121,10 +126,10 @@ test_log_lists_newest_first() {
     assert_eq tids "$(tidfs log | cut -c 1-16 | head -n 3 | tr '\n' ' ')" "$THREE $TWO $ONE "
     assert_match line "$(tidfs log -n 1)" "^$THREE  $time  alice +[0-9]+ objects?  three\$"
     assert_eq number "$(tidfs log -n 2 | wc -l)" 2
-    assert_eq json "$(tidfs log --json | json '[t["tid"] for t in x][:3]')" "['$THREE', '$TWO', '$ONE']"
-    assert_eq message "$(tidfs log --json -n 1 | json 'x[0]["message"]')" $'three\n\nwith a body'
-    assert_eq user "$(tidfs log --json -n 1 | json 'x[0]["user"]')" alice
-    assert_eq 'an empty log' "$(tidfs log --json -n 0 | json x)" '[]'
+    assert_eq json "$(tidfs log --json | json_lines '[t["tid"] for t in x][:3]')" "['$THREE', '$TWO', '$ONE']"
+    assert_eq message "$(tidfs log --json -n 1 | json_lines 'x[0]["message"]')" $'three\n\nwith a body'
+    assert_eq user "$(tidfs log --json -n 1 | json_lines 'x[0]["user"]')" alice
+    assert_eq 'an empty log' "$(tidfs log --json -n 0)" ''
 }
 
 test_log_times_are_the_readers_and_can_be_given_back() {
@@ -181,7 +186,7 @@ test_log_in_a_view_ends_with_the_view() {
     cd "$MNT/before/$TWO"
     assert_eq 'just before' "$(tidfs log -n 1 | cut -c 1-16)" "$ONE"
     expect_fail 1 'no view up to that time' tidfs log later
-    assert_eq 'from outside' "$(cd / && tidfs log "$MNT/at/$TWO/dir/f" | head -n 1 | cut -c 1-16)" "$TWO"
+    assert_eq 'from outside' "$(cd / && tidfs log -n 1 "$MNT/at/$TWO/dir/f" | cut -c 1-16)" "$TWO"
     mount_store "at=$TWO" "$DIR/view"
     cd "$DIR/view"
     assert_eq 'in a mount of the view' "$(tidfs log -n 1 | cut -c 1-16)" "$TWO"
@@ -204,7 +209,7 @@ test_log_shows_hostile_names_harmlessly() {
     tidfs commit --user $'e\x1b[2Jvil' -m $'a\tb\x07\xff' "$MNT" >/dev/null
     assert_match line "$(tidfs log -n 1 --store "$STORE")" 'e\\033\[2Jvil.*a\\tb\\007\\377$'
     assert_eq bytes "$(tidfs log -n 1 --json --store "$STORE" |
-        json '__import__("base64").b64decode(x[0]["message_base64"]) == b"a\tb\x07\xff"')" True
+        json_lines '__import__("base64").b64decode(x[0]["message_base64"]) == b"a\tb\x07\xff"')" True
 }
 
 # ---------------------------------------------------------------- at
@@ -253,7 +258,7 @@ test_at_of_what_was_not_there() {
     cd "$MNT/head"
     expect_fail 1 'not there yet then' tidfs at "$ONE" later
     expect_fail 1 "deleted before, in $TWO" tidfs at now gone
-    expect_fail 1 'nor in any view' tidfs at now never
+    expect_fail 1 'nor at any other time' tidfs at now never
     assert_eq 'what is gone' "$(cat "$(tidfs at "$ONE" gone)")" old
     expect_fail 1 'not in a tree' tidfs at now "$MNT/README"
     expect_fail 1 'cannot open a view in the future' tidfs at 2999-01-01
@@ -314,7 +319,7 @@ test_status() {
     echo four >"$MNT/head/dir/f"
     cd "$MNT/head/dir"
     assert_eq keys "$(tidfs status --json | json 'sorted(x)')" \
-        "['cache', 'commits', 'failed', 'head_objects', 'last_seq', 'last_tid', 'mount', 'pending', 'requests', 'store', 'views', 'writable']"
+        "['body_bytes', 'cache', 'commits', 'database_bytes', 'failed', 'head_objects', 'last_seq', 'last_tid', 'last_time', 'mount', 'pending', 'requests', 'store', 'views', 'writable']"
     assert_eq values "$(tidfs status --json | json '[x["store"], x["mount"], x["writable"], x["last_tid"], x["commits"]]')" \
         "['$STORE', '$MNT', True, '$THREE', 3]"
     assert_match text "$(tidfs status)" 'pending: +1 object'

@@ -10,24 +10,11 @@
 STEPS=${STEPS:-100}
 SEED=${SEED:-$(date +%s)}
 
-# git_at TREE INDEX COMMIT: makes TREE what git has for COMMIT; INDEX remembers what it was.
-git_at() {
-    GIT_INDEX_FILE=$2 git --git-dir="$DIR/git" --work-tree="$1" -c core.fileMode=true read-tree --reset -u "$3"
-}
-
 # index_head COMMIT: makes the index of /head say that it holds COMMIT.
 index_head() {
     local git=(git --git-dir="$DIR/git" --work-tree="$MNT/head")
     GIT_INDEX_FILE=$DIR/head.index "${git[@]}" read-tree "$1"
     GIT_INDEX_FILE=$DIR/head.index "${git[@]}" update-index -q --refresh
-}
-
-# The steps that are replayed, one commit a line, the oldest first.
-choose_steps() {
-    git --git-dir="$DIR/git" log --reverse --format='%H %s' main |
-        awk -v want="$STEPS" '{ line[NR] = $0 }
-            END { if (want == "all" || want > NR) want = NR
-                  for (i = 1; i <= want; i++) print line[int(i * NR / want)] }'
 }
 
 # Some spelling of a date given as seconds.nanoseconds since 1970; which one, the step's number decides.
@@ -87,7 +74,7 @@ test_every_step_is_what_git_exports() {
         dates+=("$(date +%s.%N)")
         commits+=("$commit") messages+=("$message")
         n=$((n + 1))
-    done < <(choose_steps)
+    done < <(choose_steps "$STEPS")
     [ "$n" -gt 0 ] || fail "no steps"
 
     assert_eq 'number of transactions' "$(in_head "$TIDFS" log | grep -cE '^[0-9a-f]{16}')" $((n + 1)) # and the first, that made the store

@@ -267,6 +267,19 @@ static void default_acl(const void *row) {
     must_have_acl("directory", DEFAULT, NULL);
 }
 
+/* It is the mode that says the same, so nothing is missing. */
+static void removing_none(const void *row) {
+    (void)row;
+    put_file("file", "x");
+    must(mkdir("directory", 0755));
+    must(set_acl("file", ACCESS, "u:6 g:4 o:0"));
+    must(removexattr("file", ACCESS));
+    must(removexattr("file", DEFAULT));
+    must(removexattr("directory", ACCESS));
+    must(removexattr("directory", DEFAULT));
+    must_equal(mode_of("file"), 0640);
+}
+
 /* An ACL belongs to the file, not to its name. */
 static void follows_the_file(const void *row) {
     (void)row;
@@ -290,6 +303,7 @@ static const struct posix_case cases[] = {
     {"refusals", refusals},
     {"of-a-group-one-is-not-in", of_a_group_one_is_not_in},
     {"default", default_acl},
+    {"removing-none", removing_none},
     {"follows-the-file", follows_the_file},
 };
 

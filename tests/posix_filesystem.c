@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -90,8 +91,10 @@ static void inode_numbers_stay(const void *row) {
 static void expect_event(int fd, uint32_t mask, const char *name) {
     static _Alignas(struct inotify_event) char buffer[4096];
     static ssize_t length, at;
+    static int from = -1;
     for (;;) {
-        if (at >= length) {
+        if (at >= length || fd != from) {
+            from = fd;
             struct pollfd wait = {.fd = fd, .events = POLLIN};
             must_be(poll(&wait, 1, 2000) == 1, "no event %#x of %s came", mask, name);
             length = must(read(fd, buffer, sizeof buffer));
@@ -134,6 +137,49 @@ static void watches(const void *row) {
     expect_event(watch, IN_DELETE | IN_ISDIR, "directory");
 }
 
+/* The same by another process, and of the watched file itself: what editors and build tools wait for. */
+static void change_what_is_watched(void *argument) {
+    (void)argument;
+    put_file("new", "text");
+    must(rename("new", "file")); /* as programs that write safely do */
+    must(rename("file", "directory/file"));
+    int fd = must(open("directory/file", O_RDWR));
+    char *map = must(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    map[0] = 'T'; /* no event tells of this */
+    must(munmap(map, 4096));
+    must(fallocate(fd, 0, 0, 100));
+    must(close(fd));
+    must(symlink("target", "directory/link"));
+    must(unlink("directory/file"));
+}
+
+static void watches_others(const void *row) {
+    (void)row;
+    must(mkdir("directory", 0755));
+    put_file("file", "x");
+    int watch = must(inotify_init1(IN_CLOEXEC)), below = must(inotify_init1(IN_CLOEXEC)),
+        self = must(inotify_init1(IN_CLOEXEC));
+    must(inotify_add_watch(watch, ".", IN_ALL_EVENTS));
+    must(inotify_add_watch(below, "directory", IN_ALL_EVENTS));
+    must(inotify_add_watch(self, "file", IN_ALL_EVENTS));
+    in_child(change_what_is_watched, NULL);
+    expect_event(self, IN_DELETE_SELF, ""); /* the old file */
+    expect_event(watch, IN_CREATE, "new");
+    expect_event(watch, IN_MODIFY, "new");
+    expect_event(watch, IN_CLOSE_WRITE, "new");
+    expect_event(watch, IN_MOVED_FROM, "new");
+    expect_event(watch, IN_MOVED_TO, "file");
+    expect_event(watch, IN_MOVED_FROM, "file");
+    expect_event(below, IN_MOVED_TO, "file");
+    expect_event(below, IN_MODIFY, "file");
+    expect_event(below, IN_CLOSE_WRITE, "file");
+    expect_event(below, IN_CREATE, "link");
+    expect_event(below, IN_DELETE, "file");
+    must(unlink("directory/link"));
+    must(rmdir("directory"));
+    expect_event(below, IN_DELETE_SELF, "");
+}
+
 static void unknown_ioctls(const void *row) {
     (void)row;
     put_file("file", "x");
@@ -171,14 +217,9 @@ static void handles(const void *row) {
 }
 
 static const struct posix_case cases[] = {
-    {"statvfs-is-sane", statvfs_is_sane},
-    {"statvfs-moves", statvfs_moves},
-    {"limits", limits},
-    {"one-device", one_device},
-    {"inode-numbers-stay", inode_numbers_stay},
-    {"watches", watches},
-    {"unknown-ioctls", unknown_ioctls},
-    {"handles", handles},
+    {"statvfs-is-sane", statvfs_is_sane}, {"statvfs-moves", statvfs_moves},           {"limits", limits},
+    {"one-device", one_device},           {"inode-numbers-stay", inode_numbers_stay}, {"watches", watches},
+    {"watches-others", watches_others},   {"unknown-ioctls", unknown_ioctls},         {"handles", handles},
 };
 
 void posix_filesystem(void) {

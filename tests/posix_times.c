@@ -81,6 +81,12 @@ static void fallocate_or_skip(int mode, off_t offset, off_t length) {
 static void do_fallocate(void) {
     fallocate_or_skip(0, 0, 10000);
 }
+static void do_fallocate_within(void) {
+    fallocate_or_skip(0, 0, 1);
+}
+static void do_fallocate_keep_size(void) {
+    fallocate_or_skip(FALLOC_FL_KEEP_SIZE, 0, 10000);
+}
 static void do_punch(void) {
     fallocate_or_skip(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 2);
 }
@@ -211,6 +217,8 @@ static const struct row {
     {"open-create-existing", do_open_create_existing, "", "", false},
     {"mmap-write", do_mmap_write, "mcA", "", false},
     {"fallocate", do_fallocate, "mc", "", false},
+    {"fallocate-within", do_fallocate_within, "mc", "", false},
+    {"fallocate-keep-size", do_fallocate_keep_size, "mc", "", false},
     {"punch", do_punch, "mc", "", false},
     {"zero", do_zero, "mc", "", false},
     {"copy-range", do_copy_range, "mc", "", false},

@@ -75,6 +75,33 @@ static void test_mount_nodes__symlinks_differ_by_place_and_target(void **state) 
     assert_int_equal(node_table_directory(table, at, 5, &other), -ESTALE);
 }
 
+static void test_mount_nodes__a_path_of_versions_is_one_node(void **state) {
+    struct node_table *table = *state;
+    uint64_t id, again, other, tag;
+    char *path;
+    assert_int_equal(node_table_versions(table, "dir/f", &id), 0);
+    assert_int_equal(node_table_versions(table, "dir/f", &again), 0);
+    assert_int_equal(node_table_versions(table, "dir/g", &other), 0);
+    assert_int_equal(node_table_symlink(table, PLACE_VERSIONS, 99, &tag), 0);
+    assert_int_equal(id, again);
+    assert_int_not_equal(id, other);
+    struct table_node node;
+    assert_true(node_table_get(table, id, &node));
+    assert_int_equal(node.kind, TABLE_VERSIONS);
+    assert_int_equal(node_table_path(table, other, &path), 0);
+    assert_string_equal(path, "dir/g");
+    free(path);
+    assert_int_equal(node_table_path(table, tag, &path), -ESTALE);
+    assert_int_equal(node_table_path(table, view(table, PLACE_AT, "2026", 7), &path), -ESTALE);
+    assert_int_equal(node_table_directory(table, id, 5, &other), -ESTALE);
+    node_table_forget(table, id, 1);
+    assert_true(node_table_get(table, id, &node));
+    node_table_forget(table, id, 1);
+    assert_int_equal(node_table_path(table, id, &path), -ESTALE);
+    assert_int_equal(node_table_versions(table, "dir/f", &again), 0);
+    assert_int_not_equal(again, id);
+}
+
 static void test_mount_nodes__get_tells_what_a_node_is(void **state) {
     struct node_table *table = *state;
     uint64_t root = view(table, PLACE_BEFORE, "now~2", 41), below = directory(table, root, 12);
@@ -208,6 +235,7 @@ int main(void) {
         TEST(test_mount_nodes__equal_keys_share_a_node),
         TEST(test_mount_nodes__names_of_one_view_have_directories_of_their_own),
         TEST(test_mount_nodes__symlinks_differ_by_place_and_target),
+        TEST(test_mount_nodes__a_path_of_versions_is_one_node),
         TEST(test_mount_nodes__get_tells_what_a_node_is),
         TEST(test_mount_nodes__lives_as_long_as_its_lookups),
         TEST(test_mount_nodes__a_view_may_be_forgotten_in_any_order),

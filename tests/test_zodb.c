@@ -335,13 +335,17 @@ static void test_zodb__tids_ascend_when_the_clock_does_not(void **state) {
 static void test_zodb__a_log_in_a_view_stops_at_its_tid(void **state) {
     struct fixture *fixture = *state;
     struct view *view = open_view(fixture, hex(fixture->second), RESOLVE_AT);
-    const struct log_range range = {.first = 1, .last = view_before(view) - 1};
-    struct log_walk walk;
+    const char *path = "file";
+    const struct log_options options = {
+        .range = {.first = 1, .last = view_before(view) - 1}, .paths = &path, .path_count = 1};
+    struct log_walk *walk;
     struct transaction transaction;
-    log_walk_init(&walk, fixture->sample->store, &range, fixture->file);
-    assert_int_equal(log_walk_next(&walk, &transaction), STORE_OK);
+    size_t absent;
+    assert_int_equal(log_walk_open(fixture->sample->store, &options, &walk, &absent), STORE_OK);
+    assert_int_equal(log_walk_next(walk, &transaction), STORE_OK);
     assert_int_equal(transaction.tid, fixture->second);
     transaction_release(&transaction);
+    log_walk_close(walk);
     view_pool_done(fixture->pool, view);
 }
 

@@ -1,0 +1,358 @@
+/* A plan: from the draft to steps, and what the two stages share. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "history/restore_private.h"
+#include "store/tid.h"
+
+#define PATHS_NAMED 4 /* in a message; the others are counted */
+#define LINES_MAX   200
+
+/* ---- conflicts ---- */
+
+int plan_conflict(struct restore_plan *plan, char *path, const char *why, uint64_t undone, uint64_t later) {
+    if (path && plan->conflict_count == plan->conflict_capacity) {
+        size_t capacity = plan->conflict_capacity ? plan->conflict_capacity * 2 : 16;
+        struct restore_conflict *more = realloc(plan->conflicts, capacity * sizeof *more);
+        if (more) {
+            plan->conflicts = more;
+            plan->conflict_capacity = capacity;
+        } else {
+            free(path);
+            path = NULL;
+        }
+    }
+    if (!path)
+        return STORE_NO_MEMORY;
+    plan->conflicts[plan->conflict_count++] =
+        (struct restore_conflict){.path = path, .why = why, .undone = undone, .later = later};
+    return STORE_OK;
+}
+
+/* ---- steps ---- */
+
+/* Drops from *changed what `node`, as planned, has in common with what `now` is. */
+static int settle_changed(struct draft *draft, const struct draft_node *now, const struct draft_node *node,
+                          unsigned *changed) {
+    const struct inode_record *is = &now->now, *plan = &node->plan;
+    const struct source present = {now->oid, draft->before};
+    int rc = STORE_OK;
+    bool same = false;
+    if (is->mode == plan->mode)
+        *changed &= ~(unsigned)CHANGED_MODE;
+    if (is->uid == plan->uid && is->gid == plan->gid)
+        *changed &= ~(unsigned)CHANGED_OWNER;
+    if (!node->set_times || same_times(is, plan))
+        *changed &= ~(unsigned)CHANGED_TIMES;
+    if (node->directory)
+        *changed &= ~(unsigned)CHANGED_CONTENT;
+    if (*changed & CHANGED_CONTENT) {
+        rc = node_same_content(draft, node, &present, &same);
+        if (rc == STORE_OK && same)
+            *changed &= ~(unsigned)CHANGED_CONTENT;
+    }
+    if (rc == STORE_OK && (*changed & CHANGED_XATTR)) {
+        struct xattr_set *attributes = NULL, *wanted = NULL;
+        rc = source_xattrs(draft->store, &present, &attributes);
+        if (rc == STORE_OK)
+            rc = node_xattrs(draft, node, &wanted);
+        if (rc == STORE_OK && xattrs_equal(attributes, wanted))
+            *changed &= ~(unsigned)CHANGED_XATTR;
+        xattrs_free(attributes);
+        xattrs_free(wanted);
+    }
+    return rc;
+}
+
+static int settle_nodes(struct draft *draft) {
+    for (struct draft_entry *entry = draft->first; entry; entry = entry->next) {
+        if (entry->now == entry->plan)
+            continue;
+        if (entry->now) {
+            entry->now->renamed = true;
+            entry->now->from = entry->now->from ? entry->now->from : entry;
+        }
+        if (entry->plan) {
+            entry->plan->renamed = true;
+            entry->plan->to = entry->plan->to ? entry->plan->to : entry;
+        }
+    }
+    for (struct draft_node *node = draft->order; node; node = node->next) {
+        if (node->oid && (!node->from || !node->to))
+            node->from = node->to = NULL;
+        int rc =
+            node->oid && node->links && node->changed ? settle_changed(draft, node, node, &node->changed) : STORE_OK;
+        if (rc != STORE_OK)
+            return rc;
+    }
+    return STORE_OK;
+}
+
+static bool has_changed_names(const struct draft_node *directory) {
+    const struct draft_entry *entry = directory->names;
+    while (entry && entry->now == entry->plan)
+        entry = entry->sibling;
+    return entry != NULL;
+}
+
+/* A file of another object takes the place of one that goes. */
+static bool is_replacement(const struct draft_entry *entry) {
+    return entry->now && entry->plan && entry->now->links == 0 && !entry->plan->oid && entry->plan->to == entry;
+}
+
+static void fill_side(struct change_side *side, const struct inode_record *record, uint64_t oid, size_t links) {
+    *side = (struct change_side){.oid = oid,
+                                 .mode = record->mode,
+                                 .uid = record->uid,
+                                 .gid = record->gid,
+                                 .nlink = (uint32_t)links,
+                                 .size = record->size,
+                                 .mtime = record->mtime};
+}
+
+/* The two sides; NULL: there is nothing. */
+static void fill_step(struct restore_step *step, const struct draft_node *now, const struct draft_node *plan) {
+    if (now)
+        fill_side(&step->change.old, &now->now, now->oid, now->now.nlink);
+    if (!plan)
+        return;
+    fill_side(&step->change.new, &plan->plan, plan->content.oid, plan->directory ? plan->now.nlink : plan->links);
+    step->change.what = now ? plan->changed : 0;
+    step->merged = plan->merged;
+    step->source = plan->content.oid;
+    step->source_before = plan->content.before;
+    step->data = plan->data;
+    step->length = plan->length;
+}
+
+static int entry_steps(struct restore_plan *plan, struct draft_entry *entry, struct restore_step *steps,
+                       size_t *count) {
+    struct draft *draft = &plan->draft;
+    int rc = STORE_OK;
+    if (is_replacement(entry)) {
+        struct restore_step *step = &steps[(*count)++];
+        bool other_type = ((entry->now->now.mode ^ entry->plan->plan.mode) & S_IFMT) != 0;
+        step->change.kind = other_type ? CHANGE_TYPE : CHANGE_MODIFIED;
+        step->change.replaced = true;
+        fill_step(step, entry->now, entry->plan);
+        if (other_type)
+            step->change.what = 0;
+        else
+            rc = settle_changed(draft, entry->now, entry->plan, &step->change.what);
+        if (rc == STORE_OK)
+            rc = draft_path(draft, entry, true, &step->change.old_path);
+        return rc == STORE_OK ? draft_path(draft, entry, false, &step->change.new_path) : rc;
+    }
+    if (entry->now && entry->now->from != entry) {
+        struct restore_step *step = &steps[(*count)++];
+        step->change.kind = CHANGE_DELETED;
+        step->change.linked = entry->now->links > 0;
+        fill_step(step, entry->now, NULL);
+        rc = draft_path(draft, entry, true, &step->change.old_path);
+    }
+    if (rc == STORE_OK && entry->plan && (!entry->plan->oid || entry->plan->to != entry)) {
+        struct restore_step *step = &steps[(*count)++];
+        step->change.kind = CHANGE_ADDED;
+        step->change.linked = entry->plan->oid || entry->plan->to != entry;
+        fill_step(step, NULL, entry->plan);
+        rc = draft_path(draft, entry, false, &step->change.new_path);
+    }
+    return rc;
+}
+
+/* Renames, and changes of what stays where it is. */
+static int node_step(struct restore_plan *plan, struct draft_node *node, struct restore_step *steps, size_t *count) {
+    struct draft *draft = &plan->draft;
+    if (!node->oid || !node->links)
+        return STORE_OK;
+    bool renamed = node->from && node->to;
+    if (!renamed && (!node->changed || (node->changed == CHANGED_TIMES && has_changed_names(node))))
+        return STORE_OK;
+    struct restore_step *step = &steps[(*count)++];
+    step->change.kind = renamed ? CHANGE_RENAMED : CHANGE_MODIFIED;
+    fill_step(step, node, node);
+    if (node->oid == ROOT_OID) {
+        step->change.old_path = strdup("");
+        step->change.new_path = strdup("");
+        return step->change.old_path && step->change.new_path ? STORE_OK : STORE_NO_MEMORY;
+    }
+    int rc = node->directory ? draft_locate(draft, node) : STORE_OK;
+    struct draft_entry *old = renamed ? node->from : node->home, *new = renamed ? node->to : node->place;
+    if (rc != STORE_OK)
+        return rc;
+    const struct source present = {node->oid, draft->before};
+    rc = old ? draft_path(draft, old, true, &step->change.old_path)
+             : draft_find_path(draft, node, &present, &step->change.old_path);
+    if (rc != STORE_OK)
+        return rc;
+    if (new)
+        return draft_path(draft, new, false, &step->change.new_path);
+    step->change.new_path = strdup(step->change.old_path);
+    return step->change.new_path ? STORE_OK : STORE_NO_MEMORY;
+}
+
+static const char *step_path(const struct restore_step *step) {
+    return step->change.new_path ? step->change.new_path : step->change.old_path;
+}
+
+static int compare_steps(const void *a, const void *b) {
+    const struct restore_step *x = a, *y = b;
+    int order = strcmp(step_path(x), step_path(y));
+    if (order)
+        return order;
+    return (x->change.kind != CHANGE_DELETED) - (y->change.kind != CHANGE_DELETED);
+}
+
+static int compare_conflicts(const void *a, const void *b) {
+    const struct restore_conflict *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+    return order ? order : (x->undone < y->undone) - (x->undone > y->undone);
+}
+
+int plan_settle(struct restore_plan *plan) {
+    struct draft *draft = &plan->draft;
+    int rc = settle_nodes(draft);
+    if (rc != STORE_OK)
+        return rc;
+    size_t most = 1;
+    plan->empty = true;
+    for (const struct draft_entry *entry = draft->first; entry; entry = entry->next) {
+        most += entry->now != entry->plan ? 2 : 0;
+        plan->empty &= entry->now == entry->plan;
+    }
+    for (const struct draft_node *node = draft->order; node; node = node->next) {
+        most++;
+        plan->empty &= !node->oid || !node->links || !node->changed;
+    }
+    plan->steps = calloc(most, sizeof *plan->steps);
+    if (!plan->steps)
+        return STORE_NO_MEMORY;
+    for (struct draft_entry *entry = draft->first; entry && rc == STORE_OK; entry = entry->next) {
+        if (entry->now != entry->plan)
+            rc = entry_steps(plan, entry, plan->steps, &plan->step_count);
+    }
+    for (struct draft_node *node = draft->order; node && rc == STORE_OK; node = node->next)
+        rc = node_step(plan, node, plan->steps, &plan->step_count);
+    if (rc == STORE_OK)
+        qsort(plan->steps, plan->step_count, sizeof *plan->steps, compare_steps);
+    if (plan->conflict_count)
+        qsort(plan->conflicts, plan->conflict_count, sizeof *plan->conflicts, compare_conflicts);
+    return rc;
+}
+
+/* ---- plans ---- */
+
+int restore_plan_make(struct store *store, uint64_t base, const struct restore_request *request,
+                      restore_progress *progress, void *context, struct restore_plan **result, struct error *err) {
+    struct restore_plan *plan = calloc(1, sizeof *plan);
+    struct error why = {0};
+    int rc = plan ? draft_init(&plan->draft, store, base) : STORE_NO_MEMORY;
+    if (rc == STORE_OK)
+        rc = request->kind == RESTORE_REVERT ? plan_revert(plan, request, progress, context, &why)
+                                             : plan_undo(plan, request, progress, context, &why);
+    if (rc == STORE_OK)
+        rc = plan_settle(plan);
+    if (rc != STORE_OK) {
+        restore_plan_free(plan);
+        return error_set(err, (enum store_error)rc, "%s",
+                         why.text[0] ? why.text
+                                     : store_error_text(rc)); /* reads of the store are logged with what failed */
+    }
+    *result = plan;
+    return STORE_OK;
+}
+
+void restore_plan_free(struct restore_plan *plan) {
+    if (!plan)
+        return;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        free(plan->steps[i].change.old_path);
+        free(plan->steps[i].change.new_path);
+    }
+    for (size_t i = 0; i < plan->conflict_count; i++)
+        free(plan->conflicts[i].path);
+    free(plan->steps);
+    free(plan->conflicts);
+    draft_release(&plan->draft);
+    free(plan);
+}
+
+const struct restore_step *restore_plan_steps(const struct restore_plan *plan, size_t *count) {
+    *count = plan->step_count;
+    return plan->steps;
+}
+
+const struct restore_conflict *restore_plan_conflicts(const struct restore_plan *plan, size_t *count) {
+    *count = plan->conflict_count;
+    return plan->conflicts;
+}
+
+bool restore_plan_empty(const struct restore_plan *plan) {
+    return plan->empty;
+}
+
+/* ---- messages ---- */
+
+uint64_t tid_of(struct store *store, uint64_t seq) {
+    struct transaction transaction;
+    if (seq == 0 || storage_transaction_at(store_storage(store), seq, &transaction) != STORE_OK)
+        return 0;
+    uint64_t tid = transaction.tid;
+    transaction_release(&transaction);
+    return tid;
+}
+
+static void write_revert(FILE *out, struct store *store, const struct restore_request *request) {
+    char tid[TID_TEXT_SIZE];
+    size_t named = request->path_count <= PATHS_NAMED ? request->path_count : PATHS_NAMED - 1;
+    (void)fputs("revert", out);
+    for (size_t i = 0; i < named; i++)
+        (void)fprintf(out, " %s", request->paths[i][0] ? request->paths[i] : "/");
+    if (named < request->path_count)
+        (void)fprintf(out, " and %zu more", request->path_count - named);
+    tid_format(tid_of(store, request->before - 1), tid);
+    if (request->before > 1)
+        (void)fprintf(out, " to %s", tid);
+    else
+        (void)fputs(" to before the first transaction", out);
+}
+
+static void write_undo(FILE *out, struct store *store, const struct restore_request *request) {
+    if (request->seq_count > 1)
+        (void)fprintf(out, "undo %zu transactions\n\n", request->seq_count);
+    for (size_t i = 0; i < request->seq_count && i < LINES_MAX; i++) {
+        struct transaction undone;
+        char tid[TID_TEXT_SIZE];
+        if (storage_transaction_at(store_storage(store), request->seqs[i], &undone) != STORE_OK)
+            continue;
+        tid_format(undone.tid, tid);
+        size_t length = request->seq_count > 1 ? strcspn(undone.message, "\n") : strlen(undone.message);
+        (void)fprintf(out, "undo %s%s%.*s%s", tid, length ? ": " : "", (int)length, undone.message,
+                      request->seq_count > 1 ? "\n" : "");
+        transaction_release(&undone);
+    }
+    if (request->seq_count > LINES_MAX)
+        (void)fprintf(out, "and %zu more\n", request->seq_count - LINES_MAX);
+}
+
+char *restore_message(struct store *store, const struct restore_request *request) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return NULL;
+    if (request->kind == RESTORE_REVERT)
+        write_revert(out, store, request);
+    else
+        write_undo(out, store, request);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    while (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    if (length > MESSAGE_MAX)
+        text[MESSAGE_MAX] = '\0';
+    return text;
+}
