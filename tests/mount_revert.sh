@@ -78,8 +78,8 @@ test_dry_run_prints_what_is_done() {
     revert --dry-run --at "$before" "$MNT/head" >planned
     assert_eq "newest after a dry run" "$(newest_tid)" "$last"
     assert_eq "a after a dry run" "$(cat "$MNT/head/a")" two
-    revert --at "$before" "$MNT/head" >done
-    diff planned <(sed '$d' done)
+    revert --at "$before" "$MNT/head" >did
+    diff planned <(sed '$d' did)
     diff planned - <<'END'
 M  a  (content)
 A  b

@@ -32,8 +32,8 @@ test_one_in_the_middle_and_the_kernel_sees_it_at_once() {
     commit later >/dev/null
     in_head bash -c 'cat merged f later d/new; test ! -e gone; ls -R' >/dev/null
     undo --dry-run --mount "$MNT" "$tid" >planned
-    (cd "$MNT/head" && undo "$tid") >done
-    diff planned <(sed '$d' done)
+    (cd "$MNT/head" && undo "$tid") >did
+    diff planned <(sed '$d' did)
     assert_eq merged "$(cat "$MNT/head/merged")" "$(seq 1 20 | sed 's/^17$/seventeen/')"
     assert_eq f "$(cat "$MNT/head/f")" one
     assert_eq gone "$(cat "$MNT/head/gone")" gone
@@ -64,7 +64,7 @@ test_a_conflict_changes_nothing() {
     expect_fail 1 'nothing was changed' undo --dry-run --mount "$MNT" "$tid"
     assert_eq g "$(cat "$MNT/head/g")" two
     assert_eq newest "$(newest_tid)" "$later"
-    undo --json --mount "$MNT" "$tid" >json && fail "there is a conflict"
+    undo --json --mount "$MNT" "$tid" >json 2>/dev/null && fail "there is a conflict"
     assert_match json "$(cat json)" "\"kind\": *\"conflict\".*\"later\": *\"$later\""
     undo --mount "$MNT" "$tid..$later" >/dev/null
     assert_eq f "$(cat "$MNT/head/f")" one
@@ -132,26 +132,28 @@ replay() {
 
 # Undoes step $1 in both ways, and says how they differ. /head and the work tree are then as before.
 compare_undo() {
-    local git_clean=1 tidfs_clean=1 before
+    local git_clean=1 tidfs_clean=1 before unmerged
     local git=(git -C "$DIR/work" -c user.name=n -c user.email=e -c core.fileMode=true)
     before=$(newest_tid)
     "${git[@]}" reset -q --hard "${commits[-1]}"
     "${git[@]}" revert --no-edit "${commits[$1]}" >/dev/null 2>&1 || git_clean=0
+    # It fails as well if there is nothing to do.
+    [ -n "$("${git[@]}" ls-files -u)" ] || git_clean=1
     undo --mount "$MNT" "${tids[$1]}" >did 2>said || tidfs_clean=0
-    if [ $git_clean$tidfs_clean = 11 ]; then
+    if [ "$git_clean$tidfs_clean" = 11 ]; then
         diff -r --exclude=.git "$DIR/work" "$MNT/head" || fail "undo of step $1, ${tids[$1]}, gives another tree than git"
-    elif [ $git_clean = 1 ]; then
+    elif [ "$git_clean" = 1 ]; then
         # git knows no directories: one that a step made and that later steps use stays, one that is gone comes back.
         # It also takes a file that was renamed since for the same only if it is similar.
         ! grep 'conflict:' said | grep -vE 'there are later names in it|its directory is gone|renamed since' ||
             fail "undo of step $1, ${tids[$1]}, has conflicts that git has not: $(cat said)"
-    elif [ $tidfs_clean = 1 ]; then
+    elif [ "$tidfs_clean" = 1 ]; then
         # git guesses renames, and then merges content of two different files, or will not put a file
         # into a directory that it believes was renamed.
-        "${git[@]}" status --porcelain >status
+        unmerged=$("${git[@]}" status --porcelain)
         "${git[@]}" revert --abort
         "${git[@]}" -c merge.renames=false revert --no-edit "${commits[$1]}" >/dev/null 2>&1 ||
-            fail "undo of step $1, ${tids[$1]}, has no conflict where git has: $(cat status)"
+            fail "undo of step $1, ${tids[$1]}, has no conflict where git has: $unmerged"
         diff -r --exclude=.git "$DIR/work" "$MNT/head" || fail "undo of step $1 gives another tree than git does without renames"
     fi
     "${git[@]}" revert --abort 2>/dev/null || true
