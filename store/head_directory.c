@@ -18,6 +18,7 @@
 #include "store/head_private.h"
 
 #define BUCKETS_FIRST  8
+#define TRIM_STEPS_MAX 64  /* directories looked at by one operation */
 #define LOAD_WHOLE_MAX 256 /* directories up to this many names are loaded at once, when a name is looked up */
 
 static uint32_t name_hash(const char *name, size_t length) {
@@ -407,24 +408,34 @@ void directory_remove(struct head *head, struct object *object, struct dentry *d
     }
 }
 
+/* Of a directory with names that must stay. */
+static void drop_settled_names(struct head *head, struct directory *directory) {
+    for (size_t i = 0; i < directory->bucket_count; i++) {
+        struct dentry *next;
+        for (struct dentry *dentry = directory->buckets[i]; dentry; dentry = next) {
+            next = dentry->hash_next;
+            if (!dentry->dirty && !dentry->flying)
+                hash_remove(head, directory, dentry);
+        }
+    }
+    count_bytes(head, directory, 0, directory->order_capacity * sizeof *directory->order);
+    free(directory->order);
+    directory->order = NULL;
+    directory->order_count = directory->order_capacity = directory->order_holes = 0;
+    directory->complete = false;
+}
+
 void directory_trim(struct head *head) {
     struct object *object = head->directories.oldest;
-    while (object && head->directories.bytes > head->directory_budget && object != head->directories.newest) {
-        struct directory *directory = object->directory;
-        struct object *newer = directory->newer;
-        for (size_t i = 0; i < directory->bucket_count; i++) {
-            struct dentry *next;
-            for (struct dentry *dentry = directory->buckets[i]; dentry; dentry = next) {
-                next = dentry->hash_next;
-                if (!dentry->dirty && !dentry->flying)
-                    hash_remove(head, directory, dentry);
-            }
-        }
-        count_bytes(head, directory, 0, directory->order_capacity * sizeof *directory->order);
-        free(directory->order);
-        directory->order = NULL;
-        directory->order_count = directory->order_capacity = directory->order_holes = 0;
-        directory->complete = false;
+    for (unsigned steps = 0; steps < TRIM_STEPS_MAX; steps++) {
+        if (!object || head->directories.bytes <= head->directory_budget || object == head->directories.newest)
+            return;
+        struct object *newer = object->directory->newer;
+        /* Whole, or a hundred thousand empty directories would fill the budget for good, and be walked in vain each time. */
+        if (object->directory->unsettled == 0)
+            directory_free(head, object);
+        else if (object->directory->count > object->directory->unsettled)
+            drop_settled_names(head, object->directory);
         object = newer;
     }
 }
