@@ -43,15 +43,8 @@ static bool resolve_to(struct subject *subject, const struct request *request, u
         *before = 1;
         return true;
     }
-    if (!text && location->kind == LOCATION_VIEW) {
-        tid_format(location->view_tid, tid);
-        text = tid;
-    } else if (!text && location->when) {
-        text = location->when;
-        how = location->kind == LOCATION_BEFORE ? RESOLVE_BEFORE : RESOLVE_AT;
-    } else if (!text) {
-        text = "now";
-    }
+    if (!text)
+        text = subject_when(subject, tid, &how);
     if (subject_resolve(subject, text, how, &resolved))
         return false;
     *before = resolved.before;

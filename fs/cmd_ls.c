@@ -13,6 +13,7 @@
 #include "fs/instant.h"
 #include "fs/json.h"
 #include "fs/output.h"
+#include "history/patch.h"
 
 #define OWNER_SIZE 64
 
@@ -92,25 +93,6 @@ static char type_letter(uint32_t type) {
         return 'b';
     default:
         return '-';
-    }
-}
-
-static const char *type_word(uint32_t type) {
-    switch (type & S_IFMT) {
-    case S_IFDIR:
-        return "directory";
-    case S_IFLNK:
-        return "symlink";
-    case S_IFIFO:
-        return "fifo";
-    case S_IFSOCK:
-        return "socket";
-    case S_IFCHR:
-        return "character device";
-    case S_IFBLK:
-        return "block device";
-    default:
-        return "file";
     }
 }
 
@@ -250,7 +232,7 @@ static bool print_json(struct instant *instant, const struct items *items) {
         const struct stat *stat = &item->attr.stat;
         json_begin_object(&json, NULL);
         json_string(&json, "name", item->name);
-        json_string(&json, "type", type_word(item->type));
+        json_string(&json, "type", patch_type_name(item->type));
         if (item->readable) {
             char mode[8], owner[OWNER_SIZE], group[OWNER_SIZE];
             (void)snprintf(mode, sizeof mode, "%04o", stat->st_mode & 07777U);

@@ -67,19 +67,11 @@ static bool resolve(struct subject *subject, const char *text, enum resolve_how 
 }
 
 static bool find_seq(struct subject *subject, const char *text, uint64_t *seq) {
-    const struct location *location = &subject->location;
     enum resolve_how how = RESOLVE_AT;
     char tid[TID_TEXT_SIZE];
     uint64_t before = 1;
-    if (!text && location->kind == LOCATION_VIEW) {
-        tid_format(location->view_tid, tid);
-        text = tid;
-    } else if (!text && location->when) {
-        text = location->when;
-        how = location->kind == LOCATION_BEFORE ? RESOLVE_BEFORE : RESOLVE_AT;
-    } else if (!text) {
-        text = "now";
-    }
+    if (!text)
+        text = subject_when(subject, tid, &how);
     if (!resolve(subject, text, how, &before))
         return false;
     *seq = before - 1;

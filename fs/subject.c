@@ -145,6 +145,16 @@ int subject_resolve(struct subject *subject, const char *text, enum resolve_how 
     return rc;
 }
 
+const char *subject_when(const struct subject *subject, char tid[TID_TEXT_SIZE], enum resolve_how *how) {
+    const struct location *location = &subject->location;
+    *how = location->kind == LOCATION_BEFORE ? RESOLVE_BEFORE : RESOLVE_AT;
+    if (location->kind == LOCATION_VIEW) {
+        tid_format(location->view_tid, tid);
+        return tid;
+    }
+    return location->when ? location->when : "now";
+}
+
 void subject_release(struct subject *subject) {
     store_close(subject->store);
     location_release(&subject->location);

@@ -11,6 +11,7 @@
 #include "fs/log_sink.h"
 #include "history/resolve.h"
 #include "store/store.h"
+#include "store/tid.h"
 
 struct subject {
     struct location location;
@@ -33,6 +34,8 @@ bool subject_suggest_tag(struct subject *subject, const char *tag, char nearest[
 /* Settles the live mount if the answer depends on it, opens the store if need be, and resolves. Says on stderr what is wrong and
  * returns the code of resolve_text; a misspelt tag names the nearest. */
 int subject_resolve(struct subject *subject, const char *when, enum resolve_how how, struct resolved *resolved);
+/* The name of what the location shows: that of its view (a tid is put into `tid`), or "now". *how is how the name is meant. */
+const char *subject_when(const struct subject *subject, char tid[TID_TEXT_SIZE], enum resolve_how *how);
 void subject_release(struct subject *subject);
 
 #endif

@@ -15,18 +15,6 @@ struct version {
     uint64_t before;
 };
 
-static bool same_extents(const struct chunk *a, const struct chunk *b) {
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++) {
-        const struct extent *x = &a->extents[i], *y = &b->extents[i];
-        if (x->start != y->start || x->length != y->length || x->skip != y->skip || x->body.file != y->body.file ||
-            x->body.length != y->body.length || x->body.position != y->body.position || x->body.sum != y->body.sum)
-            return false;
-    }
-    return true;
-}
-
 static int same_bytes(struct store *store, const struct chunk_version *a, const struct chunk_version *b,
                       uint32_t length, bool *same) {
     uint8_t *bytes = malloc((size_t)2 * CHUNK_BYTES);
@@ -57,7 +45,7 @@ static int compare_chunk(struct store *store, const struct version *older, const
     if (rc != STORE_OK)
         goto out;
     *empty = *empty && a->chunk.count == 0;
-    *same = same_extents(&a->chunk, &b->chunk);
+    *same = chunk_equal(&a->chunk, &b->chunk);
     if (!*same)
         rc = same_bytes(store, a, b, left < CHUNK_BYTES ? (uint32_t)left : CHUNK_BYTES, same);
 out:

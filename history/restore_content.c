@@ -31,18 +31,6 @@ int source_parent(struct store *store, const char *path, uint64_t before, uint64
 
 /* ---- content ---- */
 
-static bool same_extents(const struct chunk *a, const struct chunk *b) {
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++) {
-        const struct extent *x = &a->extents[i], *y = &b->extents[i];
-        if (x->start != y->start || x->length != y->length || x->skip != y->skip || x->body.file != y->body.file ||
-            x->body.position != y->body.position || x->body.sum != y->body.sum || x->body.length != y->body.length)
-            return false;
-    }
-    return true;
-}
-
 /* Bytes [start, start + length) of a chunk of two files: by where they lie, and only if that differs by what they are. */
 static int same_chunk(struct store *store, const struct source *a, const struct source *b, uint64_t number,
                       uint32_t length, uint8_t *buffer, bool *same) {
@@ -50,7 +38,7 @@ static int same_chunk(struct store *store, const struct source *a, const struct 
     int rc = store_chunk(store, a->oid, number, a->before, &x);
     if (rc == STORE_OK)
         rc = store_chunk(store, b->oid, number, b->before, &y);
-    if (rc == STORE_OK && !(*same = same_extents(&x->chunk, &y->chunk))) {
+    if (rc == STORE_OK && !(*same = chunk_equal(&x->chunk, &y->chunk))) {
         rc = store_read_chunk(store, x, 0, length, buffer);
         if (rc == STORE_OK)
             rc = store_read_chunk(store, y, 0, length, buffer + CHUNK_BYTES);

@@ -86,6 +86,8 @@ struct chunk {
 int chunk_encode(const struct chunk *chunk, uint8_t **data, size_t *length);
 int chunk_decode(const uint8_t *data, size_t length, struct chunk *chunk);
 void chunk_release(struct chunk *chunk);
+/* The same bytes, by where they lie. Chunks that differ in that may hold the same bytes all the same. */
+bool chunk_equal(const struct chunk *a, const struct chunk *b);
 
 /* An object's extended attributes, in ascending byte order of their names, each name once. */
 struct xattr {

@@ -88,3 +88,15 @@ void chunk_release(struct chunk *chunk) {
     free(chunk->extents);
     *chunk = (struct chunk){0};
 }
+
+bool chunk_equal(const struct chunk *a, const struct chunk *b) {
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct extent *x = &a->extents[i], *y = &b->extents[i];
+        if (x->start != y->start || x->length != y->length || x->skip != y->skip || x->body.file != y->body.file ||
+            x->body.length != y->body.length || x->body.position != y->body.position || x->body.sum != y->body.sum)
+            return false;
+    }
+    return true;
+}
