@@ -14,6 +14,7 @@
 
 /* For an entry whose attributes cannot be read: no revision's id has this bit. */
 #define INO_UNREADABLE (UINT64_C(1) << 60)
+#define READDIR_PART   1024 /* entries of a large directory that are read at a time */
 
 int view_error(int code) {
     return -store_error_errno(code);
@@ -184,30 +185,68 @@ static size_t first_from(const struct entry_list *list, uint64_t from) {
     return low;
 }
 
+/* False: `emit` has had enough. */
+static bool emit_entry(struct view *view, const struct entry *item, bool with_attr,
+                       bool (*emit)(void *context, const struct view_entry *entry), void *context) {
+    struct view_attr attr;
+    bool readable = get_entry_attr(view, item->parent, item->oid, &attr) == 0;
+    const struct view_entry entry = {
+        .name = item->name,
+        .length = item->name_length,
+        .index = item->index,
+        .oid = item->oid,
+        .ino = readable ? attr.ino : VIEW_INO_FILE | INO_UNREADABLE | item->oid,
+        .type = item->type,
+        .attr = readable && with_attr ? &attr : NULL,
+    };
+    return emit(context, &entry);
+}
+
+static int readdir_in_parts(struct view *view, uint64_t directory, uint64_t from, bool with_attr,
+                            bool (*emit)(void *context, const struct view_entry *entry), void *context) {
+    for (;;) {
+        struct entry_list part;
+        int rc = store_list_part(view->store, directory, view->before, from, READDIR_PART, &part);
+        if (rc != STORE_OK) {
+            return view_error(rc);
+        }
+        bool more = part.count == READDIR_PART;
+        for (size_t i = 0; i < part.count; i++) {
+            from = part.items[i].index + 1;
+            if (!emit_entry(view, &part.items[i], with_attr, emit, context)) {
+                more = false;
+                break;
+            }
+        }
+        entry_list_release(&part);
+        if (!more) {
+            return 0;
+        }
+    }
+}
+
 int view_readdir(struct view *view, uint64_t directory, uint64_t from, bool with_attr,
                  bool (*emit)(void *context, const struct view_entry *entry), void *context) {
     if (is_before_everything(view)) {
         return directory == ROOT_OID ? 0 : -ENOENT;
     }
+    struct inode_version *inode;
+    int rc = store_inode(view->store, directory, view->before, &inode);
+    if (rc != STORE_OK) {
+        return view_error(rc);
+    }
+    bool large = store_list_is_large(view->store, inode->record.size);
+    store_release(view->store, inode);
+    if (large) {
+        return readdir_in_parts(view, directory, from, with_attr, emit, context);
+    }
     struct list_version *list;
-    int rc = store_list(view->store, directory, view->before, &list);
+    rc = store_list(view->store, directory, view->before, &list);
     if (rc != STORE_OK) {
         return view_error(rc);
     }
     for (size_t i = first_from(&list->list, from); i < list->list.count; i++) {
-        const struct entry *item = &list->list.items[i];
-        struct view_attr attr;
-        bool readable = get_entry_attr(view, directory, item->oid, &attr) == 0;
-        const struct view_entry entry = {
-            .name = item->name,
-            .length = item->name_length,
-            .index = item->index,
-            .oid = item->oid,
-            .ino = readable ? attr.ino : VIEW_INO_FILE | INO_UNREADABLE | item->oid,
-            .type = item->type,
-            .attr = readable && with_attr ? &attr : NULL,
-        };
-        if (!emit(context, &entry)) {
+        if (!emit_entry(view, &list->list.items[i], with_attr, emit, context)) {
             break;
         }
     }

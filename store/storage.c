@@ -133,18 +133,37 @@ int storage_lookup(struct storage *storage, uint64_t parent, const char *name, s
     return rc;
 }
 
-int storage_list(struct storage *storage, uint64_t parent, uint64_t before, struct entry_list *list) {
-    assert(before >= 1 && before <= SEQ_MAX);
-    *list = (struct entry_list){0};
-    if (!is_oid(parent))
-        return STORE_OK;
-    int rc = without_absent(storage->ops->list(storage, parent, before, list));
+/* Every entry is one of the directory, visible, and after the one before. */
+static int check_list(int rc, uint64_t parent, uint64_t before, struct entry_list *list) {
     for (size_t i = 0; rc == STORE_OK && i < list->count; i++) {
         const struct entry *entry = &list->items[i];
         if (!is_entry(entry, before) || entry->parent != parent || (i > 0 && entry[-1].index >= entry->index)) {
             entry_list_release(list);
             rc = STORE_CORRUPT;
         }
+    }
+    return rc;
+}
+
+int storage_list(struct storage *storage, uint64_t parent, uint64_t before, struct entry_list *list) {
+    assert(before >= 1 && before <= SEQ_MAX);
+    *list = (struct entry_list){0};
+    if (!is_oid(parent))
+        return STORE_OK;
+    return check_list(without_absent(storage->ops->list(storage, parent, before, list)), parent, before, list);
+}
+
+int storage_list_from(struct storage *storage, uint64_t parent, uint64_t before, uint64_t from, size_t most,
+                      struct entry_list *list) {
+    assert(before >= 1 && before <= SEQ_MAX && most >= 1 && most <= INT64_MAX);
+    *list = (struct entry_list){0};
+    if (!is_oid(parent) || from > INT64_MAX)
+        return STORE_OK;
+    int rc = without_absent(storage->ops->list_from(storage, parent, before, from, most, list));
+    rc = check_list(rc, parent, before, list);
+    if (rc == STORE_OK && list->count > 0 && (list->count > most || list->items[0].index < from)) {
+        entry_list_release(list);
+        rc = STORE_CORRUPT;
     }
     return rc;
 }

@@ -177,6 +177,8 @@ struct storage_ops {
     int (*next_part)(struct storage *, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part);
     int (*lookup)(struct storage *, uint64_t parent, const char *name, size_t length, uint64_t before, struct entry *);
     int (*list)(struct storage *, uint64_t parent, uint64_t before, struct entry_list *);
+    int (*list_from)(struct storage *, uint64_t parent, uint64_t before, uint64_t from, size_t most,
+                     struct entry_list *);
     int (*links)(struct storage *, uint64_t oid, uint64_t before, struct entry_list *);
     int (*named)(struct storage *, uint64_t parent, const char *name, size_t length, struct entry_list *);
     int (*subtree)(struct storage *, uint64_t directory, uint64_t before, struct subtree *);
@@ -227,6 +229,11 @@ int storage_lookup(struct storage *storage, uint64_t parent, const char *name, s
 
 /* All entries of a directory as of `before`, ascending by index. An unknown directory lists as empty. */
 int storage_list(struct storage *storage, uint64_t parent, uint64_t before, struct entry_list *list);
+
+/* The same, a part of it: at most `most` (1..INT64_MAX) entries with an index >= from. For lists that are too large to be kept whole;
+ * reading all parts one after the other costs all entries that the directory ever had. */
+int storage_list_from(struct storage *storage, uint64_t parent, uint64_t before, uint64_t from, size_t most,
+                      struct entry_list *list);
 
 /* All entries that lead to `oid` as of `before`: one for a directory, nlink for others. */
 int storage_links(struct storage *storage, uint64_t oid, uint64_t before, struct entry_list *list);

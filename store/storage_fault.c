@@ -63,6 +63,9 @@ FAULT_OP(lookup,
           struct entry *entry),
          parent, name, length, before, entry)
 FAULT_OP(list, (struct storage * base, uint64_t parent, uint64_t before, struct entry_list *list), parent, before, list)
+FAULT_OP(list_from,
+         (struct storage * base, uint64_t parent, uint64_t before, uint64_t from, size_t most, struct entry_list *list),
+         parent, before, from, most, list)
 FAULT_OP(links, (struct storage * base, uint64_t oid, uint64_t before, struct entry_list *list), oid, before, list)
 FAULT_OP(named, (struct storage * base, uint64_t parent, const char *name, size_t length, struct entry_list *list),
          parent, name, length, list)
@@ -96,6 +99,7 @@ static const struct storage_ops fault_ops = {
     .next_part = fault_next_part,
     .lookup = fault_lookup,
     .list = fault_list,
+    .list_from = fault_list_from,
     .links = fault_links,
     .named = fault_named,
     .subtree = fault_subtree,

@@ -66,6 +66,7 @@ static const struct storage_ops sqlite_ops = {
     .next_part = sqlite_next_part,
     .lookup = sqlite_lookup,
     .list = sqlite_list,
+    .list_from = sqlite_list_from,
     .links = sqlite_links,
     .named = sqlite_named,
     .subtree = sqlite_subtree,

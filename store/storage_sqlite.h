@@ -80,6 +80,8 @@ int sqlite_touched(struct storage *storage, uint64_t oid, uint64_t before, uint6
 int sqlite_lookup(struct storage *storage, uint64_t parent, const char *name, size_t length, uint64_t before,
                   struct entry *entry);
 int sqlite_list(struct storage *storage, uint64_t parent, uint64_t before, struct entry_list *list);
+int sqlite_list_from(struct storage *base, uint64_t parent, uint64_t before, uint64_t from, size_t most,
+                     struct entry_list *list);
 int sqlite_links(struct storage *storage, uint64_t oid, uint64_t before, struct entry_list *list);
 int sqlite_named(struct storage *storage, uint64_t parent, const char *name, size_t length, struct entry_list *list);
 /* What sqlite_list and sqlite_links do: `id` is STATEMENT_LIST with a directory or STATEMENT_LINKS with an oid as key. */

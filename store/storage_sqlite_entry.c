@@ -140,16 +140,21 @@ static int collect_entries(struct connection *reader, enum statement id, const s
     return STORE_OK;
 }
 
-int sqlite_collect_entries(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
-                           struct entry_list *list) {
-    struct value values[] = {value_integer(key), value_integer(before)};
-    int rc = collect_entries(reader, id, values, 2, list);
+static int collect_before(struct connection *reader, enum statement id, const struct value *values, size_t count,
+                          uint64_t before, struct entry_list *list) {
+    int rc = collect_entries(reader, id, values, count, list);
     if (rc == STORE_OK) {
         rc = connection_check_horizon(reader, before);
         if (rc != STORE_OK)
             entry_list_release(list);
     }
     return rc;
+}
+
+int sqlite_collect_entries(struct connection *reader, enum statement id, uint64_t key, uint64_t before,
+                           struct entry_list *list) {
+    struct value values[] = {value_integer(key), value_integer(before)};
+    return collect_before(reader, id, values, 2, before, list);
 }
 
 static int read_list(struct sqlite_storage *storage, enum statement id, uint64_t key, uint64_t before,
@@ -165,6 +170,19 @@ static int read_list(struct sqlite_storage *storage, enum statement id, uint64_t
 
 int sqlite_list(struct storage *base, uint64_t parent, uint64_t before, struct entry_list *list) {
     return read_list(sqlite_storage_of(base), STATEMENT_LIST, parent, before, list);
+}
+
+int sqlite_list_from(struct storage *base, uint64_t parent, uint64_t before, uint64_t from, size_t most,
+                     struct entry_list *list) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct value values[] = {value_integer(parent), value_integer(before), value_integer(from), value_integer(most)};
+    struct connection *reader;
+    int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc != STORE_OK)
+        return rc;
+    rc = collect_before(reader, STATEMENT_LIST_FROM, values, 4, before, list);
+    connection_pool_give(&storage->readers, reader);
+    return rc;
 }
 
 int sqlite_links(struct storage *base, uint64_t oid, uint64_t before, struct entry_list *list) {

@@ -102,6 +102,14 @@ static int trace_list(struct storage *base, uint64_t parent, uint64_t before, st
     return trace_end(&trace, rc, "(parent %" PRIu64 ", before %" PRIu64 ") -> %zu", parent, before, list->count);
 }
 
+static int trace_list_from(struct storage *base, uint64_t parent, uint64_t before, uint64_t from, size_t most,
+                           struct entry_list *list) {
+    struct trace trace;
+    int rc = storage_list_from(trace_begin(base, "list_from", &trace), parent, before, from, most, list);
+    return trace_end(&trace, rc, "(parent %" PRIu64 ", before %" PRIu64 ", from %" PRIu64 ", most %zu) -> %zu", parent,
+                     before, from, most, list->count);
+}
+
 static int trace_links(struct storage *base, uint64_t oid, uint64_t before, struct entry_list *list) {
     struct trace trace;
     int rc = storage_links(trace_begin(base, "links", &trace), oid, before, list);
@@ -230,6 +238,7 @@ static const struct storage_ops trace_ops = {
     .next_part = trace_next_part,
     .lookup = trace_lookup,
     .list = trace_list,
+    .list_from = trace_list_from,
     .links = trace_links,
     .named = trace_named,
     .subtree = trace_subtree,

@@ -174,6 +174,7 @@ static int open_cache(struct store *store, const struct store_options *options, 
     uint64_t bytes = options->cache_bytes != 0 ? options->cache_bytes : CACHE_BYTES_DEFAULT;
     uint64_t historic = options->historic_cache_bytes != 0 ? options->historic_cache_bytes : bytes / 2;
     store->cache = cache_new(bytes, historic);
+    store->list_bytes_max = historic / 2;
     if (store->cache == NULL) {
         return error_set(err, STORE_NO_MEMORY, "no memory for the cache");
     }

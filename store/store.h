@@ -81,6 +81,11 @@ int store_inode(struct store *store, uint64_t oid, uint64_t before, struct inode
 int store_xattrs(struct store *store, uint64_t oid, uint64_t before, struct xattrs_version **version);
 int store_list(struct store *store, uint64_t directory, uint64_t before, struct list_version **version);
 int store_subtree(struct store *store, uint64_t directory, uint64_t before, struct subtree_version **version);
+/* A list that takes too much of the cache to be kept would be loaded anew each time that a part of it is wanted. True for a directory of
+ * `count` entries: use store_list_part then, which keeps nothing. The caller releases *list. */
+bool store_list_is_large(const struct store *store, uint64_t count);
+int store_list_part(struct store *store, uint64_t directory, uint64_t before, uint64_t from, size_t most,
+                    struct entry_list *list);
 /* Chunk `number` of a file; a chunk that was never written is a hole, so never STORE_ABSENT. */
 int store_chunk(struct store *store, uint64_t oid, uint64_t number, uint64_t before, struct chunk_version **version);
 /* The inode that revision `id` of PART_INODE holds, whatever the instant; for versions that are known by id.

@@ -13,6 +13,7 @@ struct store {
     struct storage *storage;
     struct cache *cache;
     struct log *log;
+    uint64_t list_bytes_max;  /* larger lists of entries are not kept */
     struct writer_lock *lock; /* NULL: opened for reading */
     /* One commit or refresh at a time. Taken before the storage's and the cache's own locks. */
     pthread_mutex_t advance_lock;

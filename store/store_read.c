@@ -21,7 +21,8 @@
 #define VERSION_BIT   (UINT64_C(1) << 63)
 
 /* What malloc adds to a block, about. */
-#define BLOCK_BYTES 16
+#define BLOCK_BYTES     16
+#define LIST_NAME_BYTES 12 /* of a name in a list, as a rule */
 
 static int refuse_packed(struct store *store, uint64_t before) {
     assert(before >= 1);
@@ -294,6 +295,17 @@ int store_list(struct store *store, uint64_t directory, uint64_t before, struct 
     *version = (struct list_version *)cache_put(store->cache, CACHE_LIST, directory, 0, last, &made->cached,
                                                 list_bytes(made), free_list);
     return STORE_OK;
+}
+
+bool store_list_is_large(const struct store *store, uint64_t count) {
+    return count > store->list_bytes_max / (sizeof(struct entry) + LIST_NAME_BYTES + sizeof(uint32_t));
+}
+
+int store_list_part(struct store *store, uint64_t directory, uint64_t before, uint64_t from, size_t most,
+                    struct entry_list *list) {
+    *list = (struct entry_list){0};
+    int rc = refuse_packed(store, before);
+    return rc != STORE_OK ? rc : storage_list_from(store->storage, directory, before, from, most, list);
 }
 
 const struct entry *list_version_find(const struct list_version *list, const char *name, size_t length) {

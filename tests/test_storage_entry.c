@@ -138,6 +138,28 @@ static void test_storage__named_tells_every_life_of_a_name(void **state) {
 }
 
 /* A model beside the store: each name's life, at random, compared at every instant. */
+/* The list, read `most` at a time, is the list. */
+static void assert_parts(struct fixture *f, const struct entry_list *whole, uint64_t before, size_t most) {
+    struct entry_list part;
+    uint64_t from = 0;
+    size_t seen = 0;
+    do {
+        assert_int_equal(storage_list_from(f->storage, ROOT_OID, before, from, most, &part), STORE_OK);
+        assert_true(part.count <= most);
+        for (size_t i = 0; i < part.count; i++, seen++) {
+            assert_true(seen < whole->count);
+            assert_int_equal(part.items[i].index, whole->items[seen].index);
+            assert_int_equal(part.items[i].oid, whole->items[seen].oid);
+            assert_string_equal(part.items[i].name, whole->items[seen].name);
+            from = part.items[i].index + 1;
+        }
+        entry_list_release(&part);
+    } while (seen < whole->count);
+    assert_int_equal(storage_list_from(f->storage, ROOT_OID, before, from, most, &part), STORE_OK);
+    assert_int_equal(part.count, 0);
+    entry_list_release(&part);
+}
+
 static void test_storage__listing_agrees_with_a_model_at_every_instant(void **state) {
     enum { STEPS = 400, NAMES = 12 };
     struct fixture *f = *state;
@@ -188,6 +210,7 @@ static void test_storage__listing_agrees_with_a_model_at_every_instant(void **st
             expected++;
         }
         assert_int_equal(entries.count, expected);
+        assert_parts(f, &entries, before, 1 + before % 5);
         entry_list_release(&entries);
     }
 }

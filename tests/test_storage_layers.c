@@ -111,6 +111,9 @@ static void call_all(struct fixture *f, int expected) {
     assert_int_equal(storage_list(s, ROOT_OID, 2, &list), expected);
     assert_int_equal(list.count, ok ? 1 : 0);
     entry_list_release(&list);
+    assert_int_equal(storage_list_from(s, ROOT_OID, 2, 0, 1, &list), expected);
+    assert_int_equal(list.count, ok ? 1 : 0);
+    entry_list_release(&list);
     assert_int_equal(storage_links(s, 2, 2, &list), expected);
     entry_list_release(&list);
     assert_int_equal(storage_named(s, ROOT_OID, "name0", 5, &list), expected);
@@ -148,6 +151,7 @@ static void test_layers__trace_writes_a_line_for_each_call(void **state) {
         "next_part (oid 1, from 0, before 2) -> 0",
         "lookup (parent 1, \"name0\", before 2) -> oid 2",
         "list (parent 1, before 2) -> 1",
+        "list_from (parent 1, before 2, from 0, most 1) -> 1",
         "links (oid 2, before 2) -> 1",
         "named (parent 1, \"name0\") -> 1",
         "subtree (directory 1, before 2) -> seq 1",
@@ -194,7 +198,7 @@ static void test_layers__fault_hits_every_operation(void **state) {
     struct storage_fault rule = {.op = NULL, .nth = 1, .code = STORE_IO, .sticky = true};
     storage_fault_set(f->fault, &rule);
     call_all(f, STORE_IO);
-    assert_int_equal(storage_fault_count(f->fault), 23);
+    assert_int_equal(storage_fault_count(f->fault), 24);
     storage_fault_set(f->fault, NULL);
     assert_int_equal(storage_fault_count(f->fault), 0);
     call_all(f, STORE_OK);

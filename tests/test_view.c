@@ -275,17 +275,8 @@ static bool add_to_listing(void *context, const struct view_entry *entry) {
     return true;
 }
 
-static void test_view__readdir_goes_on_where_it_stopped(void **state) {
-    struct fixture *fixture = *state;
-    struct sample *sample = fixture->sample;
-    sample_make(sample, ROOT_OID, "z", S_IFREG | 0644, NULL);
-    sample_make(sample, ROOT_OID, "y", S_IFDIR | 0755, NULL);
-    sample_make(sample, ROOT_OID, "x", S_IFREG | 0644, NULL);
-    sample_make(sample, ROOT_OID, "w", S_IFLNK | 0777, "z");
-    sample_commit(sample, "2");
-    sample_remove(sample, ROOT_OID, "y");
-    sample_make(sample, ROOT_OID, "new", S_IFREG | 0644, NULL);
-    sample_commit(sample, "3");
+/* What test_view__readdir_goes_on_where_it_stopped made. */
+static void assert_listings(struct fixture *fixture) {
     for (int with_attr = 0; with_attr < 2; with_attr++) {
         struct view *view = open_view(fixture, AT(2));
         struct listing listing = {.most = 2, .with_attr = with_attr != 0};
@@ -303,6 +294,29 @@ static void test_view__readdir_goes_on_where_it_stopped(void **state) {
         assert_int_equal(view_readdir(view, 99, 0, false, add_to_listing, &listing), -ENOENT);
         view_pool_done(fixture->pool, view);
     }
+}
+
+static void test_view__readdir_goes_on_where_it_stopped(void **state) {
+    struct fixture *fixture = *state;
+    struct sample *sample = fixture->sample;
+    sample_make(sample, ROOT_OID, "z", S_IFREG | 0644, NULL);
+    sample_make(sample, ROOT_OID, "y", S_IFDIR | 0755, NULL);
+    sample_make(sample, ROOT_OID, "x", S_IFREG | 0644, NULL);
+    sample_make(sample, ROOT_OID, "w", S_IFLNK | 0777, "z");
+    sample_commit(sample, "2");
+    sample_remove(sample, ROOT_OID, "y");
+    sample_make(sample, ROOT_OID, "new", S_IFREG | 0644, NULL);
+    sample_commit(sample, "3");
+    assert_listings(fixture);
+
+    /* The same when no list is small enough to be kept, and each is read in parts. */
+    const struct store_options options = {.writable = true, .historic_cache_bytes = 1};
+    view_pool_free(fixture->pool);
+    fixture->pool = NULL;
+    sample_reopen(sample, &options);
+    assert_true(store_list_is_large(sample->store, 1));
+    new_pool(fixture, 16, 300 * SECOND);
+    assert_listings(fixture);
 }
 
 /* ---- files by revision ---- */
