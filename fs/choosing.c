@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/change_output.h"
 #include "fs/output.h"
 #include "history/text.h"
 
@@ -186,18 +187,18 @@ static const char *step_path(const struct restore_step *step) {
 
 static struct restore_choice *add_choice(struct asking *asking, const struct restore_step *step) {
     struct restore_choice *choice = &asking->chosen->choices[asking->chosen->count];
-    choice->path = strdup(step_path(step));
+    *choice = (struct restore_choice){.path = strdup(step_path(step)), .comes = !step->change.old_path};
     if (!choice->path)
         return NULL;
     asking->chosen->count++;
     return choice;
 }
 
-static int keep(struct asking *asking, const struct restore_step *step) {
+static int take_whole(struct asking *asking, const struct restore_step *step) {
     struct restore_choice *choice = add_choice(asking, step);
     if (!choice)
         return STORE_NO_MEMORY;
-    choice->keep = true;
+    choice->whole = true;
     return STORE_OK;
 }
 
@@ -217,8 +218,7 @@ static int ask_whole(struct asking *asking, const struct restore_step *step) {
     }
     enum answer answer = ask(question, false);
     asking->quit |= answer == ANSWER_QUIT;
-    asking->chosen->any |= answer == ANSWER_YES;
-    return answer == ANSWER_YES ? STORE_OK : keep(asking, step);
+    return answer == ANSWER_YES ? take_whole(asking, step) : STORE_OK;
 }
 
 /* Some of the hunks make content that never was; all or none of them are no different from asking about the whole. */
@@ -233,10 +233,9 @@ static int ask_by_hunks(struct asking *asking, const struct restore_step *step, 
     int rc = ferror(out) ? STORE_NO_MEMORY : STORE_OK;
     if (fclose(out) != 0)
         rc = STORE_NO_MEMORY;
-    asking->chosen->any |= taken > 0;
-    if (rc == STORE_OK && taken == 0) {
-        rc = keep(asking, step);
-    } else if (rc == STORE_OK && taken < count) {
+    if (rc == STORE_OK && taken > 0 && taken == count) {
+        rc = take_whole(asking, step);
+    } else if (rc == STORE_OK && taken > 0) {
         struct restore_choice *choice = add_choice(asking, step);
         rc = choice ? STORE_OK : STORE_NO_MEMORY;
         if (choice) {
@@ -250,6 +249,7 @@ static int ask_by_hunks(struct asking *asking, const struct restore_step *step, 
 }
 
 static int ask_step(struct asking *asking, const struct restore_step *step) {
+    static const struct change_output output = {.formats = CHANGE_FORMAT_LIST};
     const struct change *change = &step->change;
     struct text old = {0}, new = {0};
     struct text_diff diff = {0};
@@ -264,13 +264,9 @@ static int ask_step(struct asking *asking, const struct restore_step *step) {
     if (rc == STORE_OK && lines)
         rc = text_diff(&old, &new, CONTEXT_LINES, true, &diff, &err);
     if (rc == STORE_OK) {
-        printf("%c ", (char)change->kind);
-        output_name(stdout, step_path(step));
-        if (change->kind == CHANGE_RENAMED) {
-            (void)fputs(" -> ", stdout);
-            output_name(stdout, change->new_path);
-        }
-        (void)putchar('\n');
+        struct change shown = *change;
+        const struct change_list one = {.items = &shown, .count = 1};
+        (void)change_output_print(&output, asking->store, &one, NULL);
         rc = lines && !diff.binary && diff.length > 0 ? ask_by_hunks(asking, step, &diff, &old)
                                                       : ask_whole(asking, step);
     }
@@ -280,41 +276,64 @@ static int ask_step(struct asking *asking, const struct restore_step *step) {
     return rc;
 }
 
-/* ---------------------------------------------------------------- directories */
+/* ---------------------------------------------------------------- all of them */
 
 static bool is_below(const char *path, const char *directory) {
     size_t length = strlen(directory);
-    return strncmp(path, directory, length) == 0 && path[length] == '/';
+    return path && strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
-static bool is_kept(const struct chosen *chosen, const char *path) {
-    for (size_t i = 0; i < chosen->count; i++) {
-        if (chosen->choices[i].keep && strcmp(chosen->choices[i].path, path) == 0)
+/* A directory that goes, perhaps for something else. */
+static bool goes(const struct restore_step *step) {
+    return (step->change.kind == CHANGE_DELETED || step->change.kind == CHANGE_TYPE) && S_ISDIR(step->change.old.mode);
+}
+
+static bool comes(const struct restore_step *step) {
+    return (step->change.kind == CHANGE_ADDED || step->change.kind == CHANGE_TYPE) && S_ISDIR(step->change.new.mode);
+}
+
+/* Another name of a file that was asked about already, or something in a directory that is not to come. */
+static bool is_settled(const struct restore_step *steps, size_t number, const bool *taken) {
+    const struct change *change = &steps[number].change;
+    bool modified = change->kind == CHANGE_MODIFIED && !change->replaced;
+    for (size_t i = 0; i < number; i++) {
+        const struct change *earlier = &steps[i].change;
+        if (modified && earlier->kind == CHANGE_MODIFIED && !earlier->replaced && earlier->old.oid == change->old.oid)
+            return true;
+        if (!taken[i] && comes(&steps[i]) && is_below(change->new_path, earlier->new_path))
             return true;
     }
     return false;
 }
 
-static bool comes_or_goes(const struct restore_step *step) {
-    return (step->change.kind == CHANGE_ADDED && S_ISDIR(step->change.new.mode)) ||
-           (step->change.kind == CHANGE_DELETED && S_ISDIR(step->change.old.mode));
+/* Something in the directory was asked about and is to stay. */
+static bool keeps_something(const struct restore_step *steps, size_t count, size_t number, const bool *taken) {
+    for (size_t i = 0; i < count; i++) {
+        if (!taken[i] && is_below(steps[i].change.old_path, steps[number].change.old_path))
+            return true;
+    }
+    return false;
 }
 
-/* One that goes must be left if anything in it is; one that comes is not needed if nothing in it comes. Without anything in it, it follows the
- * rest: empty directories are not worth a question. */
-static int decide_directory(struct asking *asking, const struct restore_step *steps, size_t count, size_t number) {
-    const struct restore_step *step = &steps[number];
-    bool goes = step->change.kind == CHANGE_DELETED, kept = false, taken = false;
-    for (size_t i = number + 1; i < count; i++) {
-        const char *path = goes ? steps[i].change.old_path : steps[i].change.new_path;
-        if (!path || !is_below(path, step_path(step)))
-            continue;
-        bool keeps = is_kept(asking->chosen, step_path(&steps[i]));
-        kept |= keeps;
-        taken |= !keeps;
+static int ask_one(struct asking *asking, const struct restore_step *step, bool *taken) {
+    size_t before = asking->chosen->count;
+    int rc = ask_step(asking, step);
+    *taken = asking->chosen->count > before;
+    return rc;
+}
+
+/* Directories that come are asked about before what is in them, those that go after it. */
+static int ask_all(struct asking *asking, const struct restore_step *steps, size_t count, bool *taken) {
+    int rc = STORE_OK;
+    for (size_t i = 0; i < count && rc == STORE_OK && !asking->quit; i++) {
+        if (!goes(&steps[i]) && !is_settled(steps, i, taken))
+            rc = ask_one(asking, &steps[i], &taken[i]);
     }
-    bool wanted = goes ? !kept : taken || !kept;
-    return wanted && asking->chosen->any ? STORE_OK : keep(asking, step);
+    for (size_t i = count; i-- > 0 && rc == STORE_OK && !asking->quit;) {
+        if (goes(&steps[i]) && !keeps_something(steps, count, i, taken))
+            rc = ask_one(asking, &steps[i], &taken[i]);
+    }
+    return rc;
 }
 
 bool choose(struct store *store, uint64_t base, const struct restore_plan *plan, struct chosen *chosen) {
@@ -322,16 +341,9 @@ bool choose(struct store *store, uint64_t base, const struct restore_plan *plan,
     const struct restore_step *steps = restore_plan_steps(plan, &count);
     struct asking asking = {.store = store, .base = base, .chosen = chosen};
     *chosen = (struct chosen){.choices = calloc(count + 1, sizeof *chosen->choices)};
-    int rc = chosen->choices ? STORE_OK : STORE_NO_MEMORY;
-    for (size_t i = 0; i < count && rc == STORE_OK; i++) {
-        if (!comes_or_goes(&steps[i]))
-            rc = asking.quit ? keep(&asking, &steps[i]) : ask_step(&asking, &steps[i]);
-    }
-    /* The deepest first: what is decided of one decides of those above. */
-    for (size_t i = count; i-- > 0 && rc == STORE_OK;) {
-        if (comes_or_goes(&steps[i]))
-            rc = decide_directory(&asking, steps, count, i);
-    }
+    bool *taken = calloc(count + 1, sizeof *taken);
+    int rc = chosen->choices && taken ? ask_all(&asking, steps, count, taken) : STORE_NO_MEMORY;
+    free(taken);
     if (rc == STORE_OK)
         return true;
     output_error("cannot compare what is there with what was: %s", store_error_text(rc));

@@ -76,6 +76,8 @@ static int answer(struct instant *instant, const struct question *question) {
         (void)fputc('\n', stdout);
         status = output_finish();
     }
+    if (resolved->tid == 0 && status == EXIT_DONE)
+        subject_say_before_first(&instant->subject, question->when, question->utc);
     free(view_path);
     return status;
 }

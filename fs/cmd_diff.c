@@ -11,6 +11,7 @@
 #include "fs/output.h"
 #include "fs/pager.h"
 #include "fs/subject.h"
+#include "fs/view_limit.h"
 #include "history/past.h"
 #include "store/tid.h"
 
@@ -38,6 +39,7 @@ static bool resolve_to(struct subject *subject, const struct request *request, u
     const char *text = request->to;
     enum resolve_how how = RESOLVE_AT;
     struct resolved resolved;
+    enum subject_source source = text ? SUBJECT_TYPED : SUBJECT_OF_VIEW;
     char tid[TID_TEXT_SIZE];
     if (!text && location->kind == LOCATION_VIEW && location->view_tid == 0) {
         *before = 1;
@@ -45,7 +47,7 @@ static bool resolve_to(struct subject *subject, const struct request *request, u
     }
     if (!text)
         text = subject_when(subject, tid, &how);
-    if (subject_resolve(subject, text, how, &resolved))
+    if (subject_resolve(subject, text, how, source, &resolved))
         return false;
     *before = resolved.before;
     return true;
@@ -65,7 +67,7 @@ static bool resolve_sides(struct subject *subject, const struct request *request
     }
     options->before_a = 1;
     if (request->from) {
-        if (subject_resolve(subject, request->from, RESOLVE_AT, &resolved))
+        if (subject_resolve(subject, request->from, RESOLVE_AT, SUBJECT_TYPED, &resolved))
             return false;
         options->before_a = resolved.before;
     }
@@ -99,7 +101,7 @@ static void say_when(const struct request *request, struct store *store, const c
                          "there was",
                          shown);
         else
-            output_error("%s: neither state has it, nor any other; `tidfs ls WHEN` shows what there was", shown);
+            view_limit_say_never(shown, "in either state");
         return;
     }
     const struct past_name *newest = &names->items[0];
@@ -134,7 +136,7 @@ static bool check_path(const struct request *request, struct store *store, const
 }
 
 static bool check_paths(struct subject *subject, const struct request *request, const struct diff_options *options) {
-    for (size_t i = 0; i < options->path_count; i++) {
+    for (size_t i = 0; i < request->path_count; i++) {
         if (!check_path(request, subject->store, options, options->paths[i], request->paths[i]))
             return false;
     }
@@ -254,10 +256,18 @@ static bool compare(const struct request *request, struct subject *subject, bool
     }
     options.paths = (const char *const *)places;
     options.path_count = request->path_count;
+    /* A mount of a subdirectory shows nothing else. */
+    const char *subdir = subject->location.subdir;
+    if (options.path_count == 0 && subdir && *subdir) {
+        options.paths = &subdir;
+        options.path_count = 1;
+    }
     if (resolve_sides(subject, request, &options) && check_paths(subject, request, &options) &&
         change_output_find(&request->output, subject->store, &options, &changes)) {
         done = print(request, subject, &changes, different);
         change_list_release(&changes);
+        if (done && !*different && options.before_b == 1 && request->to)
+            subject_say_before_first(subject, request->to, request->common->utc);
     }
 out:
     for (size_t i = 0; i < request->path_count; i++)

@@ -91,6 +91,12 @@ static bool print_changes(const struct log_reader *reader, const struct transact
     };
     struct change_list changes;
     options.paths = log_walk_paths(reader->walk, &options.path_count);
+    /* A mount of a subdirectory knows of nothing else. */
+    const char *subdir = reader->subject->location.subdir;
+    if (options.path_count == 0 && subdir && *subdir) {
+        options.paths = &subdir;
+        options.path_count = 1;
+    }
     if (!change_output_find(&reader->request->changes, store, &options, &changes))
         return false;
     bool printed = change_output_print(&reader->request->changes, store, &changes, NULL);
@@ -210,7 +216,7 @@ static bool open_walk(struct log_reader *reader) {
     size_t absent = 0;
     int rc = log_walk_open(reader->subject->store, &reader->options, &reader->walk, &absent);
     if (rc == STORE_ABSENT)
-        view_limit_say_absent(reader->subject, "log", reader->options.paths[absent], reader->request->paths[absent],
+        view_limit_say_absent(reader->subject, reader->options.paths[absent], reader->request->paths[absent],
                               reader->options.range.last, reader->request->utc);
     else if (rc)
         fail_to_read(reader, rc);
@@ -312,6 +318,16 @@ static int show_activity(struct log_reader *reader) {
     return done ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* Why there is nothing to show: it is all later. */
+static void say_too_early(const struct log_reader *reader) {
+    const struct request *request = reader->request;
+    const char *dots = request->range ? strstr(request->range, "..") : NULL;
+    const char *asked = dots ? dots + 2 : request->range;
+    asked = request->until ? request->until : asked && *asked ? asked : "that view";
+    if (reader->options.range.last == 0)
+        subject_say_before_first(reader->subject, asked, request->utc);
+}
+
 static int show(struct log_reader *reader) {
     if (reader->request->activity)
         return show_activity(reader);
@@ -378,6 +394,8 @@ static int answer(const struct request *request, const struct common_options *co
         status = show(&reader);
         log_walk_close(reader.walk);
         int finished = output_finish();
+        if (status == EXIT_DONE)
+            say_too_early(&reader);
         status = status == EXIT_DONE ? finished : status;
     }
     subject_release(&subject);

@@ -307,6 +307,8 @@ static int list(struct instant *instant, const struct request *request) {
         else
             print_names(request, &items);
         status = output_finish();
+        if (instant->resolved.tid == 0)
+            subject_say_before_first(&instant->subject, request->when, request->common->utc);
         for (size_t i = 0; i < items.count; i++)
             all = all && (items.items[i].readable || !request->attributes);
     }

@@ -7,6 +7,7 @@
 #include "fs/command.h"
 #include "fs/output.h"
 #include "fs/restoring.h"
+#include "fs/view_limit.h"
 #include "history/past.h"
 #include "store/tid.h"
 
@@ -68,8 +69,13 @@ static bool find_when(struct request *request) {
         output_error("revert: to when? --at WHEN says it, or a path in a view, as /at/WHEN/PATH");
         return false;
     }
-    if (subject_resolve(subject, when, how, &resolved))
+    if (subject_resolve(subject, when, how, request->at ? SUBJECT_TYPED : SUBJECT_OF_VIEW, &resolved))
         return false;
+    if (resolved.before <= 1) {
+        output_error("revert: %s%s is before the first transaction: there is nothing to put back",
+                     how == RESOLVE_BEFORE ? "just before " : "", when);
+        return false;
+    }
     request->restoring.request.before = resolved.before;
     return true;
 }
@@ -103,7 +109,7 @@ static bool check_path(const struct request *request, const char *path, const ch
     if (rc < 0) {
         output_error("revert: %s: when it was there cannot be read: %s", shown, store_error_text(rc));
     } else if (names.count == 0) {
-        output_error("revert: %s: there never was anything of that name; `tidfs ls WHEN` shows what there was", shown);
+        view_limit_say_never(shown, "then");
     } else if (!there) {
         char born[TID_TEXT_SIZE + OUTPUT_TIME_SIZE + 4], died[TID_TEXT_SIZE + OUTPUT_TIME_SIZE + 4];
         name_time(request, names.items[0].born, born);
@@ -154,7 +160,7 @@ static int pick(struct request *request) {
     } else if (choose(request->subject.store, restoring->only_base, plan, &chosen)) {
         restoring->request.choices = chosen.choices;
         restoring->request.choice_count = chosen.count;
-        if (chosen.any) {
+        if (chosen.count > 0) {
             status = restoring_run(restoring);
         } else {
             puts("nothing to do: nothing was chosen");
@@ -168,7 +174,8 @@ static int pick(struct request *request) {
 
 static int revert(struct request *request) {
     struct restoring *restoring = &request->restoring;
-    if (!subject_find(&request->subject, &request->arguments->common.where, request->arguments->operands[0]) ||
+    if (!restoring_message_is_good(restoring) ||
+        !subject_find(&request->subject, &request->arguments->common.where, request->arguments->operands[0]) ||
         !restoring_open(&request->subject, !restoring->dry_run) || !find_when(request) || !take_paths(request))
         return EXIT_FAILED;
     return request->patch ? pick(request) : restoring_run(restoring);

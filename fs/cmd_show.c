@@ -6,7 +6,6 @@
 #include "fs/change_output.h"
 #include "fs/command.h"
 #include "fs/json.h"
-#include "fs/live.h"
 #include "fs/output.h"
 #include "fs/pager.h"
 #include "fs/subject.h"
@@ -37,42 +36,15 @@ static void answer_release(struct answer *answer) {
 
 /* ---------------------------------------------------------------- finding it */
 
-/* A name is resolved by its seq alone: a transaction whose changes are packed away can still be shown. */
-static bool resolve(struct subject *subject, const char *text, enum resolve_how how, uint64_t *before) {
-    struct timespec now;
-    struct when when;
-    struct error err = {0};
-    if (clock_gettime(CLOCK_REALTIME, &now)) {
-        output_error("cannot read the clock");
-        return false;
-    }
-    if (when_parse(text, strlen(text), now, &when, &err)) {
-        output_error("%s", err.text);
-        return false;
-    }
-    if (when.needs_seal)
-        live_settle(&subject->location);
-    if (subject_open(subject))
-        return false;
-    /* What was sealed just now is in the past only for a clock that is read again. */
-    if (clock_gettime(CLOCK_REALTIME, &now)) {
-        output_error("cannot read the clock");
-        return false;
-    }
-    if (resolve_seq(subject->store, &when, how, now, before, &err)) {
-        output_error("%s", err.text);
-        return false;
-    }
-    return true;
-}
-
 static bool find_seq(struct subject *subject, const char *text, uint64_t *seq) {
     enum resolve_how how = RESOLVE_AT;
     char tid[TID_TEXT_SIZE];
     uint64_t before = 1;
+    enum subject_source source = text ? SUBJECT_TYPED : SUBJECT_OF_VIEW;
     if (!text)
         text = subject_when(subject, tid, &how);
-    if (!resolve(subject, text, how, &before))
+    /* By its seq alone: a transaction whose changes are packed away can still be shown. */
+    if (subject_resolve_seq(subject, text, how, source, &before))
         return false;
     *seq = before - 1;
     if (*seq == 0)
@@ -93,6 +65,12 @@ static bool find(struct subject *subject, const struct request *request, struct 
         return false;
     }
     struct diff_options options = {.before_a = seq, .before_b = seq + 1};
+    /* A mount of a subdirectory shows nothing else. */
+    const char *subdir = subject->location.subdir;
+    if (subdir && *subdir) {
+        options.paths = &subdir;
+        options.path_count = 1;
+    }
     answer->changes_known = change_output_find(&request->output, subject->store, &options, &answer->changes);
     return true;
 }

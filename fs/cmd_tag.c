@@ -90,7 +90,7 @@ static int set_tag(struct subject *subject, const struct request *request) {
         output_error("tag: %s", err.text);
         return EXIT_FAILED;
     }
-    if (subject_resolve(subject, request->when ? request->when : "now", RESOLVE_AT, &resolved))
+    if (subject_resolve(subject, request->when ? request->when : "now", RESOLVE_AT, SUBJECT_TYPED, &resolved))
         return EXIT_FAILED;
     if (resolved.tid == 0) {
         output_error("tag: %s: there was no transaction yet", request->when);

@@ -25,7 +25,7 @@
 /* Has everything sealed while somebody can still hear that it fails: unmounting itself would not say. */
 static int seal(const char *point, struct error *err) {
     struct error why = {0};
-    int rc = live_commit(point, NULL, NULL, NULL, &why);
+    int rc = live_seal(point, &why);
     if (rc != -ENOSPC && rc != -EDQUOT && rc != -EIO) {
         return STORE_OK; /* sealed, or nothing that could be: not ours to look into, or read-only */
     }

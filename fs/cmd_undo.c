@@ -7,7 +7,6 @@
 #include "fs/output.h"
 #include "fs/restoring.h"
 #include "history/log.h"
-#include "store/tid.h"
 
 #define UNDONE_MAX 10000 /* transactions at a time; more are a revert's job */
 
@@ -40,41 +39,13 @@ static bool add(struct chosen_seqs *chosen, uint64_t seq) {
     return true;
 }
 
-/* A tid means that very transaction: one of another store, or one mistyped, must not undo what happens to be next to it. */
-static bool add_tid(const struct subject *subject, const char *text, uint64_t tid, struct timespec now,
-                    struct chosen_seqs *chosen) {
-    struct transaction found;
-    struct timespec time = tid_to_time(tid);
-    int rc = tid < TID_MAX ? storage_transaction_before(store_storage(subject->store), tid + 1, &found) : STORE_ABSENT;
-    if (rc < 0) {
-        output_error("undo: %s: cannot be looked for: %s", text, store_error_text(rc));
-        return false;
-    }
-    bool is = rc == STORE_OK && found.tid == tid;
-    uint64_t seq = rc == STORE_OK ? found.seq : 0;
-    if (rc == STORE_OK)
-        transaction_release(&found);
-    if (is)
-        return add(chosen, seq);
-    if (time.tv_sec > now.tv_sec || (time.tv_sec == now.tv_sec && time.tv_nsec > now.tv_nsec))
-        output_error("undo: %s: that lies in the future; what has not happened cannot be undone", text);
-    else
-        output_error(
-            "undo: %s: %s has no such transaction; is it of another store? `tidfs log` lists those of this one", text,
-            subject->location.store);
-    return false;
-}
-
 static bool add_operand(struct subject *subject, const char *text, struct chosen_seqs *chosen) {
     struct timespec now;
     struct error err = {0};
-    uint64_t tid;
     if (clock_gettime(CLOCK_REALTIME, &now)) {
         output_error("cannot read the clock");
         return false;
     }
-    if (tid_parse(text, strlen(text), &tid))
-        return add_tid(subject, text, tid, now, chosen);
     if (strstr(text, "..")) {
         struct log_range range;
         if (log_parse_range(subject->store, text, now, &range, &err)) {
@@ -94,8 +65,15 @@ static bool add_operand(struct subject *subject, const char *text, struct chosen
     struct when when;
     uint64_t before = 0;
     int rc = when_parse(text, strlen(text), now, &when, &err);
+    /* A tid means that very transaction: one of another store, or one mistyped, must not undo what happens to be next to it. */
+    if (rc == 0)
+        rc = resolve_check_tid(subject->store, &when, now, &err);
     if (rc == 0)
         rc = resolve_seq(subject->store, &when, RESOLVE_AT, now, &before, &err);
+    if (rc == RESOLVE_FUTURE) {
+        output_error("undo: %s: that lies in the future; what has not happened cannot be undone", text);
+        return false;
+    }
     if (rc) {
         output_error("undo: %s", err.text);
         return false;
@@ -140,7 +118,8 @@ int cmd_undo(int argc, char **argv) {
     restoring.utc = arguments.common.utc;
 
     int status = EXIT_FAILED;
-    bool found = subject_find(&subject, &arguments.common.where, NULL) && restoring_open(&subject, !restoring.dry_run);
+    bool found = restoring_message_is_good(&restoring) && subject_find(&subject, &arguments.common.where, NULL) &&
+                 restoring_open(&subject, !restoring.dry_run);
     for (int i = 0; i < arguments.operand_count && found; i++)
         found = add_operand(&subject, arguments.operands[i], &chosen);
     if (found) {

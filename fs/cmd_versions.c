@@ -11,6 +11,7 @@
 #include "fs/pager.h"
 #include "fs/subject.h"
 #include "fs/units.h"
+#include "fs/utf8.h"
 #include "fs/view_limit.h"
 #include "history/diff.h"
 #include "history/past.h"
@@ -56,6 +57,59 @@ static char *opens(const struct location *location, const struct past_version *v
     return version->oid ? location_view_path(location, false, version->tid, version->path) : NULL;
 }
 
+/* As one word for a shell. What would move a terminal's cursor or turn its text, or is no UTF-8, is written as the escapes of $'…'. */
+static void put_word(FILE *out, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%";
+    size_t length = strlen(word);
+    bool harmless = true;
+    uint32_t character;
+    if (length > 0 && strspn(word, plain) == length) {
+        (void)fputs(word, out);
+        return;
+    }
+    for (size_t i = 0, bytes; i < length && harmless; i += bytes) {
+        bytes = utf8_decode(word + i, length - i, &character);
+        harmless = bytes > 0 && character >= 0x20 && (character < 0x7f || character >= 0xa0) &&
+                   (character < 0x2028 || character > 0x202e) && (character < 0x2066 || character > 0x2069);
+    }
+    (void)fputs(harmless ? "'" : "$'", out);
+    for (; *word; word++) {
+        unsigned char byte = (unsigned char)*word;
+        if (harmless && byte == '\'')
+            (void)fputs("'\\''", out);
+        else if (!harmless && (byte < 0x20 || byte >= 0x7f))
+            (void)fprintf(out, "\\%03o", byte);
+        else if (!harmless && (byte == '\'' || byte == '\\'))
+            (void)fprintf(out, "\\%c", byte);
+        else
+            (void)fputc(byte, out);
+    }
+    (void)fputc('\'', out);
+}
+
+/* What shows it, mounted or not, malloc'ed; NULL: it is gone. */
+static char *command(const struct location *location, const struct past_version *version) {
+    char *text = NULL, tid[TID_TEXT_SIZE];
+    size_t length = 0;
+    FILE *out = version->oid ? open_memstream(&text, &length) : NULL;
+    if (!out)
+        return NULL;
+    tid_format(version->tid, tid);
+    (void)fprintf(out, "tidfs %s --store ", S_ISREG(version->mode) ? "cat" : S_ISDIR(version->mode) ? "ls" : "ls -l");
+    put_word(out, location->store);
+    (void)fprintf(out, " %s ", tid);
+    /* From the root of the tree; no name is taken for an option then. */
+    char *path = NULL;
+    bool whole = asprintf(&path, "/%s", version->path) >= 0;
+    if (whole)
+        put_word(out, path);
+    free(whole ? path : NULL);
+    if (fclose(out) == 0 && whole)
+        return text;
+    free(text);
+    return NULL;
+}
+
 static void print_json(const struct location *location, const struct past_version *version) {
     struct json json;
     char mode[8];
@@ -84,6 +138,9 @@ static void print_json(const struct location *location, const struct past_versio
     char *path = opens(location, version);
     json_string(&json, "opens", path);
     free(path);
+    char *shows = command(location, version);
+    json_string(&json, "command", shows);
+    free(shows);
     json_end_object(&json);
 }
 
@@ -115,7 +172,13 @@ static void print_line(const struct location *location, const struct past_versio
     print_kind(version);
     char *path = opens(location, version);
     (void)fputs("  ", stdout);
-    output_name(stdout, path ? path : version->oid ? version->path : "-");
+    if (path || !version->oid) {
+        output_name(stdout, path ? path : "-");
+    } else {
+        char *shows = command(location, version);
+        (void)fputs(shows ? shows : version->path, stdout);
+        free(shows);
+    }
     free(path);
     if (version->old_path) {
         (void)fputs("  from ", stdout);
@@ -190,7 +253,7 @@ static int answer(struct subject *subject, const struct request *request, const 
         return EXIT_FAILED;
     int rc = past_walk_open(subject->store, location->path, 1, last, request->follow, &walk);
     if (rc == STORE_ABSENT) {
-        view_limit_say_absent(subject, "versions", location->path, request->path, last, request->utc);
+        view_limit_say_absent(subject, location->path, request->path, last, request->utc);
         return EXIT_FAILED;
     }
     pager_begin(!common->no_pager);
@@ -203,9 +266,6 @@ static int answer(struct subject *subject, const struct request *request, const 
         (void)output_finish();
         return EXIT_FAILED;
     }
-    if (!location->top && !request->json && pager_is_terminal())
-        printf("It is not mounted: `tidfs cat --store %s TID PATH` writes out the version of a file.\n",
-               location->store);
     return output_finish();
 }
 

@@ -57,7 +57,7 @@ static const struct command commands[] = {
      "\n"
      "  -m, --message MESSAGE  what was done; makes a transaction even of nothing\n"
      "  -F, --file FILE        take the message from a file; - is stdin\n"
-     "      --user NAME        who did it (you, if there is a message)\n"
+     "      --user NAME        who did it, if not you\n"
      "      --help             show this\n",
      EXIT_USAGE},
     {"log", cmd_log, "[OPTIONS] [WHEN..WHEN] [PATH...]", "list transactions, newest first",
@@ -110,7 +110,8 @@ static const struct command commands[] = {
     {"diff", cmd_diff, "[OPTIONS] A [B] [PATH...]", "show what changed between two instants",
      "A and B are WHENs; A..B is the same. B is now if it is left out, and inside of a view that\n"
      "view; an A later than B shows the reverse, and ..B everything that B has. With PATHs, only\n"
-     "what is one of them or below it; put -- before a PATH that could be a time.\n"
+     "what is one of them or below it; put -- before a PATH that could be a time. A mount of a\n"
+     "subdirectory shows only what changed there.\n"
      "\n"
      "A line for each change: A added, D deleted, M modified, R renamed, T of another type; the\n"
      "path, with a slash after directories; and what differs: content, mode, owner, xattr, times.\n"
@@ -135,8 +136,8 @@ static const struct command commands[] = {
      EXIT_USAGE},
     {"show", cmd_show, "[OPTIONS] [WHEN]", "show one transaction: who, when, why, and what it changed",
      "That of WHEN is the newest one then; without WHEN the newest of all, and inside of a view\n"
-     "that view's. What it changed is listed as by `tidfs diff`. The clock is shown where it was\n"
-     "not the transaction's time, which never steps back.\n"
+     "that view's. What it changed is listed as by `tidfs diff`; in a mount of a subdirectory,\n"
+     "what it changed there. The clock is shown where it was not the transaction's time, which never steps back.\n"
      "\n"
      "  -p, --patch         the contents' differences\n"
      "      --stat          lines and bytes that changed in each file, and totals\n"
@@ -160,11 +161,11 @@ static const struct command commands[] = {
      "\n"
      "      --at WHEN          as of WHEN\n"
      "  -n, --dry-run          only print what would be done\n"
-     "  -p, --patch            ask for each hunk of each file; of a file of which some are put\n"
-     "                         back the attributes are, too\n"
+     "  -p, --patch            ask for each hunk of a text file, and for any other change as a\n"
+     "                         whole; of a file of which some are put back the attributes are, too\n"
      "      --keep-new         leave what was not there at WHEN: nothing is deleted, and what was\n"
      "                         renamed since is there under both names\n"
-     "  -m, --message MESSAGE  instead of \"revert PATH to TID\"\n"
+     "  -m, --message MESSAGE  above \"revert PATH to TID\"\n"
      "      --json             a JSON object a line: each change, then the transaction\n"
      "      --utc              times in messages in UTC\n"
      "      --store STORE      in this store; PATHs are then relative to its root directory\n"
@@ -179,7 +180,7 @@ static const struct command commands[] = {
      "transaction, and can be undone. A WHEN means the newest transaction then.\n"
      "\n"
      "  -n, --dry-run          only print what would be done\n"
-     "  -m, --message MESSAGE  instead of \"undo TID: \" and the undone transaction's message\n"
+     "  -m, --message MESSAGE  above \"undo TID: \" and the undone transaction's first line\n"
      "      --json             a JSON object a line: each change, then the transaction; or each\n"
      "                         conflict\n"
      "      --utc              times in messages in UTC\n"

@@ -11,9 +11,10 @@
 
 #define CONTROL_MESSAGE_MAX 15000
 
-/* Seal. In: user and message ("" : none given). Out: tid. EROFS on a read-only mount; the commit's errno if it failed. */
+/* Seal. In: user and message ("": none given), by_caller. Out: tid. EROFS on a read-only mount; the commit's errno if it failed. */
 struct control_commit {
     uint64_t tid;
+    uint64_t by_caller; /* 1: the caller commits, and is the user if none is named; 0: only has it settled */
     char user[256];
     char message[CONTROL_MESSAGE_MAX + 1];
 };

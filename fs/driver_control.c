@@ -8,7 +8,7 @@
 #include "fs/control.h"
 #include "fs/driver_private.h"
 
-void driver_user_name(uid_t uid, char *name, size_t size) {
+bool driver_user_name(uid_t uid, char *name, size_t size) {
     char space[4096];
     struct passwd entry, *found = NULL;
     if (getpwuid_r(uid, &entry, space, sizeof space, &found) == 0 && found != NULL) {
@@ -16,6 +16,25 @@ void driver_user_name(uid_t uid, char *name, size_t size) {
     } else {
         (void)snprintf(name, size, "%u", (unsigned)uid);
     }
+    return found != NULL;
+}
+
+void driver_name_changer(void *context, uint32_t uid, char name[HEAD_USER_SIZE]) {
+    struct known_users *known = &((struct driver *)context)->known_users;
+    for (size_t i = 0; i < known->count; i++) {
+        if (known->users[i].uid == uid) {
+            memcpy(name, known->users[i].name, HEAD_USER_SIZE);
+            return;
+        }
+    }
+    if (!driver_user_name(uid, name, HEAD_USER_SIZE)) {
+        return; /* it may have a name later */
+    }
+    struct known_user *user = &known->users[known->next];
+    user->uid = uid;
+    memcpy(user->name, name, HEAD_USER_SIZE);
+    known->next = (known->next + 1) % KNOWN_USERS_MAX;
+    known->count += known->count < KNOWN_USERS_MAX;
 }
 
 static void control_commit(fuse_req_t req, struct driver *driver, const void *in) {
@@ -33,12 +52,18 @@ static void control_commit(fuse_req_t req, struct driver *driver, const void *in
         rc = -EPERM; /* only who owns the mount may speak for others */
     }
     if (rc == 0) {
-        /* A message has an author: whoever asks, unless another is named. */
-        if (commit->user[0] == '\0' && commit->message[0] != '\0') {
-            driver_user_name(uid, commit->user, sizeof commit->user);
+        /* A commit has an author: whoever asks, unless another is named. */
+        bool named = commit->user[0] != '\0', said = commit->message[0] != '\0';
+        if (!named && (said || commit->by_caller != 0)) {
+            (void)driver_user_name(uid, commit->user, sizeof commit->user);
         }
-        rc = head_seal(driver->head, commit->user[0] != '\0' ? commit->user : NULL,
-                       commit->message[0] != '\0' ? commit->message : NULL, &commit->tid);
+        if (named || said) {
+            rc = head_seal(driver->head, commit->user, said ? commit->message : NULL, &commit->tid);
+        } else if (commit->by_caller != 0) {
+            rc = head_seal_as(driver->head, commit->user, &commit->tid);
+        } else {
+            rc = head_seal(driver->head, NULL, NULL, &commit->tid);
+        }
     }
     if (rc != 0) {
         fuse_reply_err(req, -rc);

@@ -55,13 +55,22 @@ int head_node_getattr(struct driver *driver, const struct node *node, struct sta
     return rc;
 }
 
+/* Who makes a change. Of pages that the kernel writes back (and of a process that is not in sight from here) it tells no process, and uid 0. */
+static uint32_t changer(fuse_req_t req) {
+    const struct fuse_ctx *context = fuse_req_ctx(req);
+    return context->pid != 0 ? context->uid : HEAD_NOBODY;
+}
+
 /* The object of the head that a change is for. -EROFS if it is for anything else: this is all that keeps history from being
  * written, since the kernel knows no read-only part of a mount, and checks modes alone. */
-static int writable(struct driver *driver, fuse_ino_t id, uint64_t *oid) {
+static int writable(fuse_req_t req, struct driver *driver, fuse_ino_t id, uint64_t *oid) {
     struct node node;
     int rc = driver_node(driver, id, &node);
     if (rc == 0 && (node.kind != NODE_HEAD || driver->head == NULL)) {
         rc = -EROFS;
+    }
+    if (rc == 0 && driver->shared) {
+        head_act_as(driver->head, changer(req));
     }
     *oid = rc == 0 ? node.oid : 0;
     return rc;
@@ -87,7 +96,7 @@ static void make(fuse_req_t req, struct driver *driver, fuse_ino_t parent, const
     struct head_caller caller = {.uid = context->uid, .gid = context->gid, .umask = context->umask};
     struct head_attr attr;
     uint64_t oid;
-    int rc = writable(driver, parent, &oid);
+    int rc = writable(req, driver, parent, &oid);
     if (rc == 0) {
         rc = head_make(driver->head, oid, name, strlen(name), mode, rdev, target, &caller, &attr);
     }
@@ -111,9 +120,9 @@ void driver_op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char
     struct driver *driver = driver_request(req, REQUEST_LINK);
     struct head_attr attr;
     uint64_t oid, directory;
-    int rc = writable(driver, parent, &directory);
+    int rc = writable(req, driver, parent, &directory);
     if (rc == 0) {
-        rc = writable(driver, id, &oid);
+        rc = writable(req, driver, id, &oid);
         rc = rc == -EROFS ? -EXDEV : rc;
     }
     if (rc == 0) {
@@ -127,7 +136,7 @@ void driver_op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char
 void driver_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
     struct driver *driver = driver_request(req, REQUEST_UNLINK);
     uint64_t directory;
-    int rc = writable(driver, parent, &directory);
+    int rc = writable(req, driver, parent, &directory);
     if (rc == 0) {
         rc = head_unlink(driver->head, directory, name, strlen(name));
     }
@@ -137,7 +146,7 @@ void driver_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
 void driver_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) {
     struct driver *driver = driver_request(req, REQUEST_RMDIR);
     uint64_t directory;
-    int rc = writable(driver, parent, &directory);
+    int rc = writable(req, driver, parent, &directory);
     if (rc == 0) {
         rc = head_rmdir(driver->head, directory, name, strlen(name));
     }
@@ -148,9 +157,9 @@ void driver_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                       unsigned flags) {
     struct driver *driver = driver_request(req, REQUEST_RENAME);
     uint64_t from, to;
-    int rc = writable(driver, new_parent, &to);
+    int rc = writable(req, driver, new_parent, &to);
     if (rc == 0) {
-        rc = writable(driver, parent, &from);
+        rc = writable(req, driver, parent, &from);
         rc = rc == -EROFS ? -EXDEV : rc;
     }
     if (rc == 0) {
@@ -183,6 +192,13 @@ static unsigned setattr_bits(int to_set) {
     return valid;
 }
 
+/* Times that the kernel kept while a file was written, and now sends as root, from a thread of its own. When the program that wrote
+ * the file closes it, they come in its name. */
+static bool written_back(const struct driver *driver, fuse_req_t req, int to_set) {
+    const int times = FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME;
+    return driver->write_back && fuse_req_ctx(req)->uid == 0 && to_set == times;
+}
+
 void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set, struct fuse_file_info *file) {
     (void)file;
     struct driver *driver = driver_request(req, REQUEST_SETATTR);
@@ -200,7 +216,10 @@ void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
     if (driver->write_back && (to_set & FUSE_SET_ATTR_SIZE)) {
         valid |= HEAD_KEEP_TIMES;
     }
-    int rc = writable(driver, id, &oid);
+    int rc = writable(req, driver, id, &oid);
+    if (rc == 0 && driver->shared && written_back(driver, req, to_set)) {
+        head_act_as(driver->head, HEAD_NOBODY);
+    }
     if (rc == 0) {
         rc = head_setattr(driver->head, oid, valid, &set, &now);
     }
@@ -217,7 +236,7 @@ void driver_op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t siz
                      struct fuse_file_info *file) {
     struct driver *driver = driver_request(req, REQUEST_WRITE);
     uint64_t oid;
-    int64_t written = writable(driver, id, &oid);
+    int64_t written = writable(req, driver, id, &oid);
     if (written == -EROFS && file->writepage) {
         /* Written through a shared mapping, which the kernel lets whoever may write the file by its mode have: its pages
          * now differ from what they show. */
@@ -237,7 +256,7 @@ void driver_op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, 
     (void)file;
     struct driver *driver = driver_request(req, REQUEST_FALLOCATE);
     uint64_t oid;
-    int rc = writable(driver, id, &oid);
+    int rc = writable(req, driver, id, &oid);
     if (rc == 0) {
         rc = head_fallocate(driver->head, oid, mode, (uint64_t)offset, (uint64_t)length, driver->write_back);
     }
@@ -255,7 +274,7 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
     struct driver *driver = driver_request(req, REQUEST_COPY_RANGE);
     struct node from = {.kind = NODE_TOP};
     uint64_t to, oid = 0, before = 0, copied = 0;
-    int rc = flags != 0 ? -EINVAL : writable(driver, target, &to);
+    int rc = flags != 0 ? -EINVAL : writable(req, driver, target, &to);
     if (rc == 0) {
         rc = driver_node(driver, source, &from);
     }
@@ -326,7 +345,7 @@ static int drop_setgid(fuse_req_t req, struct head *head, uint64_t oid) {
 void driver_op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
     struct driver *driver = driver_request(req, REQUEST_SETXATTR);
     uint64_t oid;
-    int rc = writable(driver, id, &oid);
+    int rc = writable(req, driver, id, &oid);
     if (rc == 0) {
         rc = xattr_check_name(name);
     }
@@ -342,7 +361,7 @@ void driver_op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const c
 void driver_op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
     struct driver *driver = driver_request(req, REQUEST_REMOVEXATTR);
     uint64_t oid;
-    int rc = writable(driver, id, &oid);
+    int rc = writable(req, driver, id, &oid);
     if (rc == 0) {
         rc = xattr_check_name(name);
     }

@@ -102,6 +102,16 @@ struct orders {
     } items[ORDERS_MAX];
 };
 
+#define KNOWN_USERS_MAX 16
+/* Names that were looked up for transactions. Of who commits: one thread at a time. */
+struct known_users {
+    struct known_user {
+        uid_t uid;
+        char name[HEAD_USER_SIZE];
+    } users[KNOWN_USERS_MAX];
+    size_t count, next;
+};
+
 struct driver {
     struct log *log;
     struct store *store;
@@ -126,6 +136,8 @@ struct driver {
     mode_t names_mode; /* of /at, /before and /versions */
     struct timespec started;
     struct orders orders;
+    char owner[HEAD_USER_SIZE]; /* name of `uid` */
+    struct known_users known_users;
     void (*ready)(void *context);
     void *ready_context;
     _Atomic uint64_t requests[REQUEST_KINDS];
@@ -299,8 +311,10 @@ void seek_finish(struct driver *driver, struct seek *seek, bool flush);
 
 /* ---- driver_control.c ---- */
 
-/* The login name of a user, or the number if it has none. */
-void driver_user_name(uid_t uid, char *name, size_t size);
+/* The login name of a user, or the number if it has none: then false. May take long: it asks whatever the host gets its users from. */
+bool driver_user_name(uid_t uid, char *name, size_t size);
+/* The same, remembered, for head_options; context: the driver. */
+void driver_name_changer(void *context, uint32_t uid, char name[HEAD_USER_SIZE]);
 
 void driver_op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argument, struct fuse_file_info *file,
                      unsigned flags, const void *in, size_t in_size, size_t out_size);

@@ -119,7 +119,7 @@ static int run(struct driver *driver, const uint8_t *block, size_t length, uid_t
         return -store_error_errno(rc);
     }
     if (order.user[0] == '\0') {
-        driver_user_name(uid, name, sizeof name);
+        (void)driver_user_name(uid, name, sizeof name);
         order.user = name;
     }
     rc = restore_run(driver->store, driver->head, &order.request, order.only_base, order.user, order.message, &result,

@@ -159,6 +159,9 @@ static int open_view_root(struct driver *driver, const char *at, struct error *e
     struct resolved resolved;
     clock_gettime(CLOCK_REALTIME, &now);
     int rc = resolve_text(driver->store, at, strlen(at), RESOLVE_AT, now, &resolved, err);
+    if (rc == RESOLVE_FUTURE) {
+        return error_set(err, (enum store_error)rc, "at=%s: cannot open a view in the future; `now` is the latest", at);
+    }
     if (rc < 0) {
         return rc;
     }
@@ -184,6 +187,13 @@ static int open_store(struct driver *driver, const char *directory, const struct
     if (!read_only) {
         struct head_options head = {.commit_interval_ns = options->commit_interval_ns,
                                     .dirty_limit_bytes = options->dirty_limit_bytes};
+        if (driver->shared) {
+            head.name_user = driver_name_changer;
+            head.name_context = driver;
+        } else {
+            (void)driver_user_name(driver->uid, driver->owner, sizeof driver->owner);
+            head.user = driver->owner;
+        }
         rc = head_open(driver->store, &head, &driver->head, err);
         if (rc != STORE_OK) {
             return rc;

@@ -1,43 +1,24 @@
 #include "fs/instant.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/output.h"
+#include "fs/view_limit.h"
 #include "history/past.h"
 #include "history/path.h"
-#include "store/tid.h"
 
-#define TRANSACTION_TEXT_SIZE 80
+/* ---------------------------------------------------------------- when it was there */
 
-/* ---------------------------------------------------------------- when it was
- * there */
-
-/* "03f8…, 2026-11-22T…" of a transaction; its seq if it cannot be read. */
-static void name_transaction(const struct instant *instant, uint64_t seq, char text[TRANSACTION_TEXT_SIZE]) {
-    struct transaction transaction;
-    if (storage_transaction_at(store_storage(instant->subject.store), seq, &transaction)) {
-        (void)snprintf(text, TRANSACTION_TEXT_SIZE, "transaction %llu", (unsigned long long)seq);
-        return;
-    }
-    char tid[TID_TEXT_SIZE], time[OUTPUT_TIME_SIZE];
-    tid_format(transaction.tid, tid);
-    output_time(tid_to_time(transaction.tid), instant->utc, time);
-    (void)snprintf(text, TRANSACTION_TEXT_SIZE, "%s, %s", tid, time);
-    transaction_release(&transaction);
-}
-
-/* It led somewhere until transaction `ended->died`, which is not after the
- * instant. */
+/* It led somewhere until transaction `ended->died`, which is not after the instant. */
 static void say_gone(const struct instant *instant, const char *shown, const struct past_name *ended) {
     struct store *store = instant->subject.store;
     uint64_t before = instant->resolved.before;
-    char when[TRANSACTION_TEXT_SIZE], path[1024];
+    char when[SUBJECT_TRANSACTION_SIZE], path[1024];
     enum load_outcome outcome = LOAD_NO_OBJECT;
     struct revision revision;
-    name_transaction(instant, ended->died, when);
+    subject_name_transaction(&instant->subject, ended->died, instant->utc, when);
     int rc = storage_load_before(store_storage(store), ended->oid, PART_INODE, before, &outcome, &revision);
     if (rc == 0 && outcome == LOAD_DATA) {
         revision_release(&revision);
@@ -69,13 +50,11 @@ static void say_absent(const struct instant *instant, const char *tree_path, con
     if (earlier) {
         say_gone(instant, shown, earlier);
     } else if (later) {
-        char when[TRANSACTION_TEXT_SIZE];
-        name_transaction(instant, later->born, when);
+        char when[SUBJECT_TRANSACTION_SIZE];
+        subject_name_transaction(&instant->subject, later->born, instant->utc, when);
         output_error("%s: not there yet then: it came later, in %s", shown, when);
     } else {
-        output_error("%s: not there then, nor at any other time; `tidfs ls WHEN` "
-                     "shows what there was",
-                     shown);
+        view_limit_say_never(shown, "then");
     }
     past_names_release(&names);
 }
@@ -94,15 +73,14 @@ static void say_no_directory(struct instant *instant, const char *tree_path, siz
     free(target);
 }
 
-/* ---------------------------------------------------------------- the
- * interface */
+/* ---------------------------------------------------------------- the interface */
 
 bool instant_open(struct instant *instant, const struct subject_options *where, const char *path, const char *when,
                   enum resolve_how how, bool utc) {
     static const struct view_pool_options options = {.idle_max = 1, .idle_ns = UINT64_MAX};
     *instant = (struct instant){.utc = utc};
     struct subject *subject = &instant->subject;
-    if (!subject_find(subject, where, path) || subject_resolve(subject, when, how, &instant->resolved))
+    if (!subject_find(subject, where, path) || subject_resolve(subject, when, how, SUBJECT_TYPED, &instant->resolved))
         return false;
     instant->pool = view_pool_new(subject->store, &options);
     if (!instant->pool) {

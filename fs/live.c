@@ -58,7 +58,8 @@ static int write_back(int fd, const char *point, struct error *err) {
     return -saved;
 }
 
-int live_commit(const char *point, const char *user, const char *message, uint64_t *tid, struct error *err) {
+static int seal(const char *point, bool by_caller, const char *user, const char *message, uint64_t *tid,
+                struct error *err) {
     struct control_commit *commit = calloc(1, sizeof *commit);
     int fd = -1, rc = -ENOMEM;
     if (!commit) {
@@ -70,6 +71,7 @@ int live_commit(const char *point, const char *user, const char *message, uint64
         rc = -E2BIG;
         goto out;
     }
+    commit->by_caller = by_caller;
     if (user)
         memcpy(commit->user, user, strlen(user) + 1);
     if (message)
@@ -90,6 +92,14 @@ out:
         (void)close(fd);
     free(commit);
     return rc;
+}
+
+int live_commit(const char *point, const char *user, const char *message, uint64_t *tid, struct error *err) {
+    return seal(point, true, user, message, tid, err);
+}
+
+int live_seal(const char *point, struct error *err) {
+    return seal(point, false, NULL, NULL, NULL, err);
 }
 
 /* Sends the order; *id is what the mount calls it. */
@@ -139,7 +149,7 @@ void live_settle(const struct location *location) {
     if (!location->live)
         return;
     struct error err = {0};
-    int rc = live_commit(location->live, NULL, NULL, NULL, &err);
+    int rc = live_seal(location->live, &err);
     if (rc && rc != -EROFS && rc != -EACCES && rc != -EPERM && rc != -ENOTCONN && rc != -ENOTTY)
         output_error("%s; what was written last is not in the answer", err.text);
 }

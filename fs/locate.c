@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/live.h"
+#include "fs/real_path.h"
 #include "store/tid.h"
 
 /* ---------------------------------------------------------------- what is mounted */
@@ -136,62 +137,6 @@ static const struct mount *mount_table_find(const struct mount_table *table, con
 
 /* ---------------------------------------------------------------- paths */
 
-/* Cuts the last component off, in place, with the slashes before it. Returns it, or NULL if there is none to cut or if it is . or .. */
-static char *cut_last(char *path) {
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/')
-        path[--length] = 0;
-    char *slash = strrchr(path, '/');
-    char *last = slash ? slash + 1 : path;
-    if (!*last || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
-        return NULL;
-    return last;
-}
-
-/* The absolute path without symlinks, except in its last component; components missing at the end are taken as they are. malloc'ed. */
-static char *canonical(const char *path, struct error *err) {
-    char *head = strdup(path), *tail = strdup(""), *real = NULL, *result = NULL;
-    if (!head || !tail)
-        goto out_of_memory;
-    bool first = true;
-    for (;;) {
-        char *last = cut_last(head);
-        if (!last || !first) {
-            real = realpath(head, NULL);
-            if (real)
-                break;
-            if (!last || (errno != ENOENT && errno != ENOTDIR)) {
-                (void)error_set(err, STORE_IO, "%s: %s%s", path, strerror(errno), errno == ENOTCONN ? LIVE_DEAD : "");
-                goto out;
-            }
-        }
-        first = false;
-        char *longer = NULL;
-        if (asprintf(&longer, "/%s%s", last, tail) < 0)
-            goto out_of_memory;
-        free(tail);
-        tail = longer;
-        if (last == head) {
-            head[0] = '.';
-            head[1] = 0;
-        } else if (last == head + 1) {
-            last[0] = 0;
-        } else {
-            last[-1] = 0;
-        }
-    }
-    if (asprintf(&result, "%s%s", strcmp(real, "/") == 0 && *tail ? "" : real, tail) >= 0)
-        goto out;
-    result = NULL;
-out_of_memory:
-    (void)error_set(err, STORE_NO_MEMORY, "out of memory");
-out:
-    free(real);
-    free(head);
-    free(tail);
-    return result;
-}
-
 /* "a/b" of "/a//b/": slashes only between components. Out of memory: NULL. */
 static char *trimmed(const char *path) {
     char *copy = malloc(strlen(path) + 1);
@@ -236,7 +181,7 @@ static int place_versions(struct location *location, const char *rest, const cha
     return 0;
 }
 
-/* Fills kind, when and path from a path in the mount's filesystem ("/head/a"), whose whole path is `real`. */
+/* Fills kind, when and path from a path in the mount's filesystem ("/head/a"; "" is its top), whose whole path is `real`. */
 static int place(struct location *location, const char *inside, const char *real, const struct control_status *status) {
     static const struct {
         const char *directory;
@@ -253,7 +198,7 @@ static int place(struct location *location, const char *inside, const char *real
         location->kind = LOCATION_VIEW;
         location->view_tid = status->view_tid;
         path = trimmed(inside);
-    } else if (strcmp(inside, "/") == 0) {
+    } else if (!*inside) {
         location->kind = LOCATION_TOP;
         path = strdup("");
     } else {
@@ -320,6 +265,55 @@ static int consider_all(struct location *location, const struct mount_table *tab
     return 0;
 }
 
+/* ---------------------------------------------------------------- following a path */
+
+/* What was asked of the mount in which a path was last. */
+struct follower {
+    const struct mount_table *table;
+    const struct mount *asked;
+    bool single_view;
+};
+
+/* Where an absolute path lies in the mount's filesystem: "/head/a", malloc'ed. */
+static char *inside_of(const struct mount *mount, const char *real) {
+    char *inside = NULL;
+    const char *rest = below(mount->point, real);
+    const char *root = strcmp(mount->root, "/") == 0 ? "" : mount->root;
+    if (asprintf(&inside, "%s%s", root, strcmp(rest, "/") == 0 ? "" : rest) < 0)
+        return NULL;
+    return inside;
+}
+
+/* In a tree, names of the present say nothing of other times. What leads there is a matter of the kernel's: other filesystems, and the
+ * names in /at and /before that move. */
+static int rule_of(void *context, const char *directory, struct error *err) {
+    static const char *const parents[] = {"/at", "/before"};
+    struct follower *follower = context;
+    const struct mount *mount = mount_table_find(follower->table, directory);
+    if (!mount || !mount->tidfs)
+        return REAL_PATH_FOLLOW;
+    if (mount != follower->asked) {
+        struct control_status status;
+        if (live_status(mount->point, &status, err))
+            return STORE_IO;
+        follower->asked = mount;
+        follower->single_view = status.single_view;
+    }
+    char *inside = inside_of(mount, directory);
+    if (!inside)
+        return error_set(err, STORE_NO_MEMORY, "out of memory");
+    int rule = REAL_PATH_KEEP_LAST;
+    if (follower->single_view || below("/head", inside) || below("/versions", inside))
+        rule = REAL_PATH_BY_NAME;
+    for (size_t i = 0; i < sizeof parents / sizeof *parents; i++) {
+        const char *rest = below(parents[i], inside);
+        if (rest && *rest)
+            rule = REAL_PATH_BY_NAME;
+    }
+    free(inside);
+    return rule;
+}
+
 /* Fills the location from an absolute path. STORE_ABSENT if it is in no mount of tidfs. */
 static int locate_in(const struct mount_table *table, const char *real, struct location *location, struct error *err) {
     const struct mount *mount = mount_table_find(table, real);
@@ -329,13 +323,11 @@ static int locate_in(const struct mount_table *table, const char *real, struct l
     if (live_status(mount->point, &status, err))
         return STORE_IO;
     int rc = STORE_NO_MEMORY;
-    char *inside = NULL;
-    const char *rest = below(mount->point, real);
-    if (asprintf(&inside, "%s%s", strcmp(mount->root, "/") == 0 && *rest ? "" : mount->root, rest) < 0)
-        return error_set(err, STORE_NO_MEMORY, "out of memory");
+    char *inside = inside_of(mount, real);
     location->store = strdup(mount->source);
     location->point = strdup(mount->point);
-    if (location->store && location->point)
+    location->subdir = trimmed(status.subdir);
+    if (inside && location->store && location->point && location->subdir)
         rc = place(location, inside, real, &status);
     if (rc == 0)
         rc = consider_all(location, table);
@@ -346,21 +338,22 @@ static int locate_in(const struct mount_table *table, const char *real, struct l
 int locate_path(const char *path, struct location *location, struct error *err) {
     *location = (struct location){0};
     struct mount_table table;
+    struct follower follower = {.table = &table};
+    char *real = NULL, *from = NULL;
     int rc = mount_table_read(&table, err);
     if (rc)
         return rc;
-    char *real = canonical(path, err);
-    rc = real ? locate_in(&table, real, location, err) : STORE_IO;
-    if (rc == STORE_ABSENT) {
-        /* Perhaps a symlink that leads to a mount. */
-        free(real);
-        real = realpath(path, NULL);
-        if (real)
-            rc = locate_in(&table, real, location, err);
-    }
+    /* The shell may call the current directory otherwise, by a symlink that leads elsewhere by now. */
+    if (path[0] != '/' && !(from = getcwd(NULL, 0)))
+        rc = error_set(err, STORE_IO, "%s: the current directory cannot be found: %s", path, strerror(errno));
+    if (rc == 0)
+        rc = real_path(from ? from : "/", path, rule_of, &follower, &real, err);
+    if (rc == 0)
+        rc = locate_in(&table, real, location, err);
     if (rc == STORE_ABSENT)
         rc = error_set(err, STORE_NOT_A_STORE, "%s: not in a mount of tidfs", path);
     free(real);
+    free(from);
     mount_table_release(&table);
     if (rc)
         location_release(location);
@@ -426,6 +419,7 @@ void location_release(struct location *location) {
     free(location->live);
     free(location->top);
     free(location->top_subdir);
+    free(location->subdir);
     *location = (struct location){0};
 }
 

@@ -5,7 +5,8 @@
  *
  * Invariants
  *  1. A path need not exist: what is missing at its end is taken by name, since it may exist at another time.
- *  2. The last component is not followed if it is a symlink of the tree: it stands for itself, as the log of it does.
+ *  2. No symlink of the tree is followed: below /head, /at/WHEN, /before/WHEN and /versions, and in a mount of a single view, a path means its
+ *     names, since what is a symlink now may have been a directory. Symlinks that lead there are the kernel's to follow.
  *
  * Threads: any. Ownership: a location owns its strings; location_release frees them.
  * Errors: enum store_error with a sentence.
@@ -38,6 +39,7 @@ struct location {
     char *live;        /* mount point of a writable mount of the store, if this process can talk to it; else NULL */
     char *top;         /* mount point of a mount that has /at, the path's own if possible; else NULL */
     char *top_subdir;  /* the directory of the tree that `top` shows as its root; "" for all of it */
+    char *subdir;      /* the same of the mount at `point`; NULL for LOCATION_STORE */
 };
 
 /* Whether the directory holds a store, by its tidfs.db. */

@@ -45,7 +45,8 @@ int restore_order_encode(const struct restore_order *order, uint8_t **block, siz
     for (size_t i = 0; i < request->choice_count; i++) {
         const struct restore_choice *choice = &request->choices[i];
         put_text(out, choice->path);
-        put_number(out, choice->keep);
+        put_number(out, choice->comes);
+        put_number(out, choice->whole);
         put_bytes(out, choice->data, choice->length);
     }
     int rc = ferror(out) ? STORE_NO_MEMORY : STORE_OK;
@@ -136,12 +137,13 @@ int restore_order_decode(const uint8_t *block, size_t length, struct restore_ord
         seqs[i] = take_number(&reader);
     request->seq_count = seq_count;
 
-    size_t choice_count = take_count(&reader, 3 * sizeof(uint64_t) + 2);
+    size_t choice_count = take_count(&reader, 4 * sizeof(uint64_t) + 2);
     struct restore_choice *choices = calloc(choice_count + 1, sizeof *choices);
     request->choices = choices;
     for (size_t i = 0; i < choice_count && choices; i++) {
         choices[i].path = take_text(&reader);
-        choices[i].keep = take_number(&reader) != 0;
+        choices[i].comes = take_number(&reader) != 0;
+        choices[i].whole = take_number(&reader) != 0;
         choices[i].data = take_bytes(&reader, &choices[i].length);
     }
     request->choice_count = choice_count;

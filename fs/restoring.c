@@ -10,6 +10,7 @@
 
 #include "fs/change_output.h"
 #include "fs/command.h"
+#include "fs/control.h"
 #include "fs/json.h"
 #include "fs/live.h"
 #include "fs/output.h"
@@ -94,8 +95,7 @@ static int do_at_rest(const struct restore_order *order, const struct subject *s
 static int perform(const struct restoring *restoring, struct restore_result *result, struct error *err) {
     struct subject *subject = restoring->subject;
     struct restore_order order = {.request = restoring->request, .only_base = restoring->only_base, .user = ""};
-    char *message =
-        restoring->message ? strdup(restoring->message) : restore_message(subject->store, &restoring->request);
+    char *message = restore_message(subject->store, &restoring->request, restoring->message);
     char user[USER_SIZE];
     if (!message)
         return error_set(err, STORE_NO_MEMORY, "out of memory");
@@ -247,6 +247,26 @@ static int tell(const struct restoring *restoring, const struct restore_result *
     return printed ? status : EXIT_FAILED;
 }
 
+bool restoring_message_is_good(const struct restoring *restoring) {
+    const char *message = restoring->message;
+    if (message && !*message) {
+        output_error("%s: the message is empty; leave it out, or say what was done", restoring->name);
+        return false;
+    }
+    if (message && strlen(message) > CONTROL_MESSAGE_MAX) {
+        output_error("%s: the message is too long: at most %d bytes", restoring->name, CONTROL_MESSAGE_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* What was done must be known also when it could not be printed. */
+static void say_made(const struct restoring *restoring, uint64_t tid) {
+    char text[TID_TEXT_SIZE];
+    tid_format(tid, text);
+    output_error("%s: it was done all the same, in transaction %s", restoring->name, text);
+}
+
 int restoring_run(const struct restoring *restoring) {
     struct restore_result result = {.base = 0};
     struct error err = {0};
@@ -255,8 +275,11 @@ int restoring_run(const struct restoring *restoring) {
         return EXIT_FAILED;
     }
     struct restore_plan *plan = restoring_plan(restoring, result.base);
-    if (!plan)
+    if (!plan) {
+        if (result.tid)
+            say_made(restoring, result.tid);
         return EXIT_FAILED;
+    }
     if (restoring->dry_run) {
         size_t conflicts;
         (void)restore_plan_conflicts(plan, &conflicts);
@@ -265,6 +288,8 @@ int restoring_run(const struct restoring *restoring) {
     if (!restoring->dry_run && result.outcome == RESTORE_DONE)
         correct_open_files(restoring, plan);
     int status = tell(restoring, &result, plan);
+    if (status != EXIT_DONE && result.tid)
+        say_made(restoring, result.tid);
     restore_plan_free(plan);
     return status;
 }

@@ -14,7 +14,7 @@ struct restoring {
     const char *name; /* of the command */
     struct subject *subject;
     struct restore_request request;
-    const char *message; /* NULL: restore_message */
+    const char *message; /* as restore_message */
     uint64_t only_base;  /* as restore_run */
     bool dry_run, json, utc;
 };
@@ -23,6 +23,8 @@ struct restoring {
 bool restoring_open(struct subject *subject, bool change);
 /* As restore_plan_make, for the store as it is now, showing progress. NULL: said what is wrong. */
 struct restore_plan *restoring_plan(const struct restoring *restoring, uint64_t base);
+/* Whether such a message can be had (NULL: of course). False: said what is wrong. */
+bool restoring_message_is_good(const struct restoring *restoring);
 /* Does it, unless it is a dry run, and tells. Returns the exit status. */
 int restoring_run(const struct restoring *restoring);
 

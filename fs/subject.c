@@ -1,8 +1,11 @@
 #include "fs/subject.h"
 
-#include <stdint.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/live.h"
 #include "fs/output.h"
@@ -30,10 +33,11 @@ static int place_in(struct location *location, const char *path, struct error *e
     }
     if (rc == 0)
         location_release(&other);
-    if (path[0] != '/')
+    if (path[0] != '/' || rc == STORE_NOT_A_STORE)
         rc = location_set_path(location, path);
     else if (rc == 0)
-        rc = error_set(err, STORE_INVALID, "%s: not in the mount that --mount names", path);
+        rc = error_set(err, STORE_INVALID, "%s: lies in no tree of the store that --mount names; leave --mount out",
+                       path);
     return rc;
 }
 
@@ -89,12 +93,29 @@ bool subject_find_any(struct subject *subject, const char *path) {
     return found(locate_store(path, &subject->location, &err), &err);
 }
 
+/* Who may look at a mount need not be allowed to read the store beneath it. */
+static void say_not_ours(const struct location *location, const struct error *err) {
+    const char *top = location->top;
+    output_error("%s: this command reads the store itself, which only its owner may; %s%s%s%s%s", err->text,
+                 top ? "ls(1), cat(1) and diff(1) of what is below "
+                     : "ask the owner for a mount that shows its history",
+                 top ? top : "", top ? "/at and " : "", top ? top : "",
+                 top ? "/versions work for all whom the mount lets in there" : "");
+}
+
 int subject_open(struct subject *subject) {
     struct error err = {0};
     const struct store_options options = {.log = &subject->sink.log};
-    int rc = store_open(subject->location.store, &options, &subject->store, &err);
-    if (rc)
+    const char *directory = subject->location.store;
+    int rc = store_open(directory, &options, &subject->store, &err);
+    char *file = NULL;
+    if (rc && asprintf(&file, "%s/tidfs.db", directory) < 0)
+        file = NULL;
+    if (rc && file && access(file, R_OK) && errno == EACCES)
+        say_not_ours(&subject->location, &err);
+    else if (rc)
         output_error("%s", err.text);
+    free(file);
     return rc;
 }
 
@@ -114,35 +135,94 @@ bool subject_suggest_tag(struct subject *subject, const char *tag, char nearest[
     return best != SIZE_MAX;
 }
 
-int subject_resolve(struct subject *subject, const char *text, enum resolve_how how, struct resolved *resolved) {
-    struct timespec now;
-    struct when when;
+static bool read_clock(struct timespec *now) {
+    if (clock_gettime(CLOCK_REALTIME, now) == 0)
+        return true;
+    output_error("cannot read the clock");
+    return false;
+}
+
+/* Says what is wrong with `text`. */
+static int refuse(struct subject *subject, const char *text, const struct when *when, int rc, const struct error *err) {
+    char nearest[TAG_NAME_MAX + 1];
+    if (rc == RESOLVE_FUTURE)
+        output_error("%s: %s; `now` is the latest", text, err->text);
+    else if (rc == RESOLVE_NO_TAG && subject_suggest_tag(subject, when->tag, nearest))
+        output_error("%s; did you mean %s?", err->text, nearest);
+    else
+        output_error("%s", err->text);
+    return rc;
+}
+
+/* All that comes before resolving. `now` is the clock after what was sealed. */
+static int prepare(struct subject *subject, const char *text, enum subject_source source, struct when *when,
+                   struct timespec *now) {
     struct error err = {0};
-    if (clock_gettime(CLOCK_REALTIME, &now)) {
-        output_error("cannot read the clock");
+    if (!read_clock(now))
         return STORE_IO;
-    }
-    int rc = when_parse(text, strlen(text), now, &when, &err);
+    int rc = when_parse(text, strlen(text), *now, when, &err);
     if (rc) {
         output_error("%s", err.text);
         return rc;
     }
-    if (when.needs_seal)
+    if (when->needs_seal)
         live_settle(&subject->location);
     if (!subject->store && (rc = subject_open(subject)))
         return rc;
     /* What was sealed just now is in the past only for a clock that is read again. */
-    if (clock_gettime(CLOCK_REALTIME, &now)) {
-        output_error("cannot read the clock");
+    if (!read_clock(now))
         return STORE_IO;
-    }
+    if (source == SUBJECT_TYPED && (rc = resolve_check_tid(subject->store, when, *now, &err)))
+        return refuse(subject, text, when, rc, &err);
+    return STORE_OK;
+}
+
+int subject_resolve(struct subject *subject, const char *text, enum resolve_how how, enum subject_source source,
+                    struct resolved *resolved) {
+    struct timespec now;
+    struct when when;
+    struct error err = {0};
+    int rc = prepare(subject, text, source, &when, &now);
+    if (rc)
+        return rc;
     rc = resolve_text(subject->store, text, strlen(text), how, now, resolved, &err);
-    char nearest[TAG_NAME_MAX + 1];
-    if (rc == RESOLVE_NO_TAG && subject_suggest_tag(subject, when.tag, nearest))
-        output_error("%s; did you mean %s?", err.text, nearest);
-    else if (rc)
-        output_error("%s", err.text);
-    return rc;
+    return rc ? refuse(subject, text, &when, rc, &err) : STORE_OK;
+}
+
+int subject_resolve_seq(struct subject *subject, const char *text, enum resolve_how how, enum subject_source source,
+                        uint64_t *before) {
+    struct timespec now;
+    struct when when;
+    struct error err = {0};
+    int rc = prepare(subject, text, source, &when, &now);
+    if (rc)
+        return rc;
+    rc = resolve_seq(subject->store, &when, how, now, before, &err);
+    return rc ? refuse(subject, text, &when, rc, &err) : STORE_OK;
+}
+
+void subject_name_transaction(const struct subject *subject, uint64_t seq, bool utc,
+                              char text[SUBJECT_TRANSACTION_SIZE]) {
+    struct transaction transaction;
+    if (storage_transaction_at(store_storage(subject->store), seq, &transaction)) {
+        (void)snprintf(text, SUBJECT_TRANSACTION_SIZE, "transaction %" PRIu64, seq);
+        return;
+    }
+    char tid[TID_TEXT_SIZE], time[OUTPUT_TIME_SIZE];
+    tid_format(transaction.tid, tid);
+    output_time(tid_to_time(transaction.tid), utc, time);
+    (void)snprintf(text, SUBJECT_TRANSACTION_SIZE, "%s, %s", tid, time);
+    transaction_release(&transaction);
+}
+
+void subject_say_before_first(const struct subject *subject, const char *when, bool utc) {
+    char first[SUBJECT_TRANSACTION_SIZE];
+    if (store_last(subject->store) == 0) {
+        output_error("%s: nothing was there yet; the store has no transactions", when);
+        return;
+    }
+    subject_name_transaction(subject, 1, utc, first);
+    output_error("%s: nothing was there yet; that is before the first transaction, %s", when, first);
 }
 
 const char *subject_when(const struct subject *subject, char tid[TID_TEXT_SIZE], enum resolve_how *how) {

@@ -2,7 +2,6 @@
 
 #include "fs/output.h"
 #include "history/past.h"
-#include "store/tid.h"
 
 bool view_limit_applies(const struct location *location) {
     return location->kind == LOCATION_AT || location->kind == LOCATION_BEFORE || location->kind == LOCATION_VIEW;
@@ -33,7 +32,7 @@ bool view_limit_lower(struct subject *subject, const struct location *location, 
         }
     } else {
         if (subject_resolve(subject, location->when, location->kind == LOCATION_AT ? RESOLVE_AT : RESOLVE_BEFORE,
-                            &resolved))
+                            SUBJECT_OF_VIEW, &resolved))
             return false;
         limit = resolved.before - 1;
     }
@@ -41,24 +40,22 @@ bool view_limit_lower(struct subject *subject, const struct location *location, 
     return true;
 }
 
-void view_limit_say_absent(struct subject *subject, const char *command, const char *tree_path, const char *shown,
-                           uint64_t last, bool utc) {
+void view_limit_say_never(const char *shown, const char *when) {
+    output_error("%s: not there %s, nor at any other time; `tidfs ls WHEN` shows what there was", shown, when);
+}
+
+void view_limit_say_absent(struct subject *subject, const char *tree_path, const char *shown, uint64_t last, bool utc) {
     uint64_t newest = store_last(subject->store);
-    struct past_names names;
-    struct transaction transaction;
-    if (last >= newest || past_names_load(subject->store, tree_path, newest, &names)) {
-        output_error("%s: %s: no view%s has it", command, shown, last < newest ? " up to that time" : "");
-        return;
+    struct past_names names = {0};
+    int rc = past_names_load(subject->store, tree_path, newest, &names);
+    if (rc < 0) {
+        output_error("%s: not there; when it was cannot be read: %s", shown, store_error_text(rc));
+    } else if (names.count == 0) {
+        view_limit_say_never(shown, last < newest ? "then" : "now");
+    } else {
+        char born[SUBJECT_TRANSACTION_SIZE];
+        subject_name_transaction(subject, names.items[names.count - 1].born, utc, born);
+        output_error("%s: not there yet then: it came later, in %s", shown, born);
     }
-    int rc = storage_transaction_at(store_storage(subject->store), names.items[names.count - 1].born, &transaction);
     past_names_release(&names);
-    if (rc) {
-        output_error("%s: cannot read %s: %s", command, subject->location.store, store_error_text(rc));
-        return;
-    }
-    char tid[TID_TEXT_SIZE], time[OUTPUT_TIME_SIZE];
-    tid_format(transaction.tid, tid);
-    output_time(tid_to_time(transaction.tid), utc, time);
-    transaction_release(&transaction);
-    output_error("%s: %s: no view up to that time has it; it came at %s, with %s", command, shown, time, tid);
 }

@@ -14,7 +14,8 @@ bool view_limit_applies(const struct location *location);
  * said what is wrong. */
 bool view_limit_lower(struct subject *subject, const struct location *location, uint64_t *last);
 /* Says that `tree_path`, which the user called `shown`, led nowhere up to transaction `last`; and when it came, if it did. */
-void view_limit_say_absent(struct subject *subject, const char *command, const char *tree_path, const char *shown,
-                           uint64_t last, bool utc);
+void view_limit_say_absent(struct subject *subject, const char *tree_path, const char *shown, uint64_t last, bool utc);
+/* Says that it never led anywhere. `when` is the time that was asked about: "then", "now". */
+void view_limit_say_never(const char *shown, const char *when);
 
 #endif

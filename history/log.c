@@ -7,14 +7,28 @@
 
 /* ---- ranges ---- */
 
+/* As it was typed: tids are those of transactions, and what lies in the future is told with its name. */
+static int resolve_end(struct store *store, const char *text, size_t length, enum resolve_how how, struct timespec now,
+                       struct when *when, uint64_t *before, struct error *err) {
+    int rc = when_parse(text, length, now, when, err);
+    if (rc == STORE_OK) {
+        rc = resolve_check_tid(store, when, now, err);
+    }
+    if (rc == STORE_OK) {
+        rc = resolve_seq(store, when, how, now, before, err);
+    }
+    if (rc == RESOLVE_FUTURE) {
+        (void)error_set(err, (enum store_error)rc, "%.*s: cannot open a view in the future; `now` is the latest",
+                        (int)length, text);
+    }
+    return rc;
+}
+
 int log_parse_last(struct store *store, const char *text, size_t length, struct timespec now, uint64_t *last,
                    struct error *err) {
     struct when when;
     uint64_t before;
-    int rc = when_parse(text, length, now, &when, err);
-    if (rc == STORE_OK) {
-        rc = resolve_seq(store, &when, RESOLVE_AT, now, &before, err);
-    }
+    int rc = resolve_end(store, text, length, RESOLVE_AT, now, &when, &before, err);
     if (rc == RESOLVE_FUTURE && when.kind == WHEN_INSTANT && when.steps == 0) {
         before = store_last(store) + 1; /* the end of a year or a day that has not come to its end */
         rc = STORE_OK;
@@ -29,10 +43,7 @@ int log_parse_first(struct store *store, const char *text, size_t length, struct
                     struct error *err) {
     struct when when;
     uint64_t before;
-    int rc = when_parse(text, length, now, &when, err);
-    if (rc == STORE_OK) {
-        rc = resolve_seq(store, &when, RESOLVE_BEFORE, now, &before, err);
-    }
+    int rc = resolve_end(store, text, length, RESOLVE_BEFORE, now, &when, &before, err);
     if (rc != STORE_OK) {
         return rc;
     }

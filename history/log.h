@@ -19,7 +19,7 @@ struct log_range {
 };
 
 /* Parses a range and resolves it: "A..B" with both ends included and either left out, or "B" for "..B"; A and B are <when>. A date B that
- * lies in the future means all there is so far.
+ * lies in the future means all there is so far. A tid must be that of a transaction (resolve_check_tid).
  * STORE_OK, or an error of resolve_text with a sentence; *range is then left alone. */
 int log_parse_range(struct store *store, const char *text, struct timespec now, struct log_range *range,
                     struct error *err);

@@ -240,12 +240,44 @@ int resolve_text(struct store *store, const char *text, size_t length, enum reso
     return rc != STORE_OK ? rc : resolve_when(store, &when, how, now, resolved, err);
 }
 
+int resolve_check_tid(struct store *store, const struct when *when, struct timespec now, struct error *err) {
+    struct newest newest;
+    if (when->kind != WHEN_TID || when->tid == 0) {
+        return STORE_OK;
+    }
+    int rc = get_newest(store, &newest);
+    if (rc == STORE_OK && when->tid > newest.tid && compare_times(tid_to_time(when->tid), now) > 0) {
+        return STORE_OK;
+    }
+    uint64_t found = 0;
+    if (rc == STORE_OK && when->tid <= newest.tid) {
+        struct transaction transaction;
+        rc = storage_transaction_before(store_storage(store), when->tid + 1, &transaction);
+        if (rc == STORE_OK) {
+            found = transaction.tid;
+            transaction_release(&transaction);
+        }
+    }
+    if (rc < 0) {
+        return fail(store, rc, err);
+    }
+    if (found == when->tid) {
+        return STORE_OK;
+    }
+    char tid[TID_TEXT_SIZE];
+    tid_format(when->tid, tid);
+    return error_set(err, (enum store_error)RESOLVE_NO_TID,
+                     "no transaction of this store has the tid %s; is it of another store? `tidfs log` lists them",
+                     tid);
+}
+
 int resolve_errno(int code) {
     switch (code) {
     case RESOLVE_MALFORMED:
     case RESOLVE_FUTURE:
     case RESOLVE_NO_TAG:
     case RESOLVE_TOO_EARLY:
+    case RESOLVE_NO_TID:
         return ENOENT;
     default:
         return store_error_errno(code);

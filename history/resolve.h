@@ -29,6 +29,7 @@ enum resolve_error {
     RESOLVE_FUTURE = -100,             /* "cannot open a view in the future": ENOENT in paths */
     RESOLVE_NO_TAG = -101,             /* ENOENT */
     RESOLVE_TOO_EARLY = -102,          /* a step before the first transaction: ENOENT */
+    RESOLVE_NO_TID = -103,             /* resolve_check_tid alone */
     /* STORE_PACKED: at or before the horizon: ESTALE; the sentence says what was packed and when */
 };
 
@@ -41,6 +42,11 @@ int resolve_when(struct store *store, const struct when *when, enum resolve_how 
 /* As resolve_when, but only the key, and also of what has been packed away (whose transactions may still be listed). */
 int resolve_seq(struct store *store, const struct when *when, enum resolve_how how, struct timespec now,
                 uint64_t *before, struct error *err);
+/* A tid in a path means the newest transaction at or before it, as every time does. But one that a person typed means that very
+ * transaction: RESOLVE_NO_TID with a sentence if the store has none of that tid, because it is mistyped or of another store. STORE_OK for
+ * all else: no tid, the zero one (before the first transaction), one in the future, of which resolving tells, and one whose changes
+ * were packed away. */
+int resolve_check_tid(struct store *store, const struct when *when, struct timespec now, struct error *err);
 /* 0 or a positive errno for any negative result of the above. */
 int resolve_errno(int code);
 

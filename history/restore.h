@@ -26,10 +26,11 @@
 #include "history/diff.h"
 #include "store/head.h"
 
-/* A choice for one path of a revert. */
+/* A step of a revert that is to be done, known by its path. */
 struct restore_choice {
-    const char *path; /* where it is (if nothing is there: where it will be), from the root without slashes around it */
-    bool keep;        /* leave it alone; else `content` is what the file is to hold, instead of what it held */
+    const char *path;    /* old_path, or if there is none new_path */
+    bool comes;          /* there is no old_path */
+    bool whole;          /* as the step says; else `data` is what the file is to hold, instead of what it held */
     const uint8_t *data; /* the caller's */
     size_t length;
 };
@@ -41,6 +42,7 @@ struct restore_request {
     const char *const *paths; /* from the root, without slashes around them; "" is all */
     size_t path_count;
     bool keep_new; /* paths that were not there then stay as they are: they are neither deleted nor renamed */
+    /* If there are any: of all steps only these are done, and what they cannot do without: directories above what comes. */
     const struct restore_choice *choices;
     size_t choice_count;
     /* undo: the transactions, in any order; each once */
@@ -50,14 +52,16 @@ struct restore_request {
 
 /* What is done at one path. */
 struct restore_step {
-    /* From what is to what is to be; its paths are owned. new.oid is 0 or that of the object that it is restored from; new.revision 0. MODIFIED is
-     * not told for each name of a file. */
+    /* From what is to what is to be; its paths are owned. new.oid is that of the object that it is restored from, or if it gets content that
+     * never was (merged or picked) its own; new.revision 0, and new.mtime of new content what it was. MODIFIED is told for each name that stays. */
     struct change change;
     bool merged; /* with what was changed since, by lines */
     /* What it will hold: the content of this object before this seq; 0: `data`, the plan's. */
     uint64_t source, source_before;
     const uint8_t *data;
     size_t length;
+    struct draft_entry *entry; /* private to the plan: where something comes or goes */
+    struct draft_node *node;   /* as well: what is renamed or modified */
 };
 
 /* Why something cannot be undone. */
@@ -65,13 +69,14 @@ struct restore_conflict {
     char *path;      /* owned; where it is now, or was */
     const char *why; /* "its content was changed since in the same lines"; static */
     uint64_t undone; /* tid of the transaction to undo; revert: 0 */
-    uint64_t later;  /* tid of the newest that changed what is in the way; 0: not known */
+    uint64_t later;  /* tid of the newest that changed that very thing (content, attribute, name); 0: not known */
 };
 
 struct restore_plan; /* private */
 
 /* Makes the plan for the tree as of `base`: the seq of the newest transaction, not more than store_last(). STORE_PACKED if the request is about what is
- * packed away, STORE_ABSENT for a path that was there neither then nor at base, STORE_INVALID for transaction 1 and those after base.
+ * packed away, STORE_ABSENT for a path that was there neither then nor at base, STORE_INVALID for transaction 1 and those after base, and for a
+ * revert to before transaction 1.
  * `progress` may be NULL. */
 int restore_plan_make(struct store *store, uint64_t base, const struct restore_request *request,
                       void (*progress)(void *context, uint64_t done, uint64_t total), void *context,
@@ -82,8 +87,9 @@ const struct restore_step *restore_plan_steps(const struct restore_plan *plan, s
 const struct restore_conflict *restore_plan_conflicts(const struct restore_plan *plan, size_t *count);
 /* There is nothing to do at all (steps alone do not tell: times of directories are not worth one). */
 bool restore_plan_empty(const struct restore_plan *plan);
-/* What the transaction says if nobody says anything else: "revert PATH… to TID", "undo TID: MESSAGE". malloc'ed; NULL without memory. */
-char *restore_message(struct store *store, const struct restore_request *request);
+/* What the transaction says: "revert PATH… to TID", "undo TID: MESSAGE"; below `text`, if that is not NULL, with the first line of each undone
+ * transaction's message. malloc'ed; NULL without memory. */
+char *restore_message(struct store *store, const struct restore_request *request, const char *text);
 
 enum restore_outcome { RESTORE_DONE, RESTORE_NOTHING, RESTORE_CONFLICT };
 

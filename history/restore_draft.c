@@ -173,6 +173,18 @@ void draft_set_data(struct draft_node *node, uint8_t *data, size_t length) {
     node->set_times = false;
 }
 
+void draft_leave(struct draft *draft, struct draft_node *node) {
+    free(node->data);
+    xattrs_free(node->set);
+    node->data = NULL;
+    node->length = 0;
+    node->set = NULL;
+    node->plan = node->now;
+    node->content = node->xattrs = (struct source){node->oid, draft->before};
+    node->changed = 0;
+    node->set_times = node->merged = false;
+}
+
 /* ---- entries ---- */
 
 static size_t entry_hash(const struct draft_node *parent, const char *name, size_t length) {

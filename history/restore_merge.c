@@ -11,18 +11,18 @@
 struct merging {
     struct undoing *u;
     struct draft_node *node;
+    const struct change *change;
     struct source after, before;
     struct inode_version *then_after, *then_before;
 };
 
-static int conflict(struct merging *m, const char *why) {
-    struct draft *draft = m->u->draft;
+/* `what` (CHANGED_*) is what was changed since. */
+static int conflict(struct merging *m, unsigned what, const char *why) {
     char *path = NULL;
-    int rc = m->node->place ? draft_path(draft, m->node->place, true, &path)
-                            : draft_find_path(draft, m->node, &m->after, &path);
+    int rc = undo_path(m->u, m->node, m->change, &path);
     if (rc != STORE_OK)
         return rc;
-    return plan_conflict(m->u->plan, path, why, m->u->tid, undo_changed_tid(m->u, m->node->oid));
+    return plan_conflict(m->u->plan, path, why, m->u->tid, undo_changed_tid(m->u, m->node->oid, what));
 }
 
 /* ---- comparing ---- */
@@ -64,7 +64,7 @@ static int merge_mode(struct merging *m) {
     if (ours == before)
         return STORE_OK;
     return ours == after ? draft_restore(m->u->draft, m->node, &m->before, CHANGED_MODE)
-                         : conflict(m, "its mode was changed since");
+                         : conflict(m, CHANGED_MODE, "its mode was changed since");
 }
 
 static int merge_owner(struct merging *m) {
@@ -73,7 +73,7 @@ static int merge_owner(struct merging *m) {
     bool uid = ours->uid == after->uid || before->uid == after->uid || ours->uid == before->uid;
     bool gid = ours->gid == after->gid || before->gid == after->gid || ours->gid == before->gid;
     if (!uid || !gid)
-        return conflict(m, "its owner was changed since");
+        return conflict(m, CHANGED_OWNER, "its owner was changed since");
     if (before->uid != after->uid)
         ours->uid = before->uid;
     if (before->gid != after->gid)
@@ -125,7 +125,7 @@ static int merge_xattrs(struct merging *m) {
     xattrs_free(ours);
     xattrs_free(after);
     xattrs_free(before);
-    return rc == STORE_OK && !clean ? conflict(m, "its extended attributes were changed since") : rc;
+    return rc == STORE_OK && !clean ? conflict(m, CHANGED_XATTR, "its extended attributes were changed since") : rc;
 }
 
 int undo_merge_times(struct undoing *u, struct draft_node *node, const struct source *after,
@@ -172,11 +172,12 @@ static int merge_text(struct merging *m) {
     for (size_t i = 0; i < 3; i++)
         free(data[i]);
     if (rc == STORE_TOO_BIG)
-        return conflict(m, "its content was changed since, and is too large to merge");
+        return conflict(m, CHANGED_CONTENT, "its content was changed since, and is too large to merge");
     if (rc != STORE_OK || clean)
         return rc;
-    return conflict(m, binary ? "its content was changed since, and is no text that could be merged"
-                              : "its content was changed since in the same lines");
+    return conflict(m, CHANGED_CONTENT,
+                    binary ? "its content was changed since, and is no text that could be merged"
+                           : "its content was changed since in the same lines");
 }
 
 static int merge_content(struct merging *m) {
@@ -192,15 +193,18 @@ static int merge_content(struct merging *m) {
     rc = node_same_content(draft, m->node, &m->before, &same);
     if (rc != STORE_OK || same)
         return rc;
-    return S_ISREG(m->node->plan.mode) ? merge_text(m) : conflict(m, "its content was changed since");
+    return S_ISREG(m->node->plan.mode) ? merge_text(m) : conflict(m, CHANGED_CONTENT, "its content was changed since");
 }
 
 /* ---- the whole ---- */
 
 int undo_merge(struct undoing *u, struct draft_node *node, const struct change *change) {
     struct store *store = u->draft->store;
-    struct merging m = {
-        .u = u, .node = node, .after = {change->old.oid, u->after}, .before = {change->new.oid, u->seq}};
+    struct merging m = {.u = u,
+                        .node = node,
+                        .change = change,
+                        .after = {change->old.oid, u->after},
+                        .before = {change->new.oid, u->seq}};
     bool times_first = (change->what & (CHANGED_CONTENT | CHANGED_TIMES)) == CHANGED_TIMES;
     int rc = store_inode(store, m.after.oid, m.after.before, &m.then_after);
     if (rc == STORE_OK)

@@ -66,6 +66,10 @@ static int settle_changed(struct draft *draft, const struct draft_node *now, con
 }
 
 static int settle_nodes(struct draft *draft) {
+    for (struct draft_node *node = draft->order; node; node = node->next) {
+        node->from = node->to = NULL;
+        node->renamed = false;
+    }
     for (struct draft_entry *entry = draft->first; entry; entry = entry->next) {
         if (entry->now == entry->plan)
             continue;
@@ -117,7 +121,8 @@ static void fill_step(struct restore_step *step, const struct draft_node *now, c
         fill_side(&step->change.old, &now->now, now->oid, now->now.nlink);
     if (!plan)
         return;
-    fill_side(&step->change.new, &plan->plan, plan->content.oid, plan->directory ? plan->now.nlink : plan->links);
+    uint64_t oid = plan->content.oid ? plan->content.oid : plan->oid ? plan->oid : plan->xattrs.oid;
+    fill_side(&step->change.new, &plan->plan, oid, plan->directory ? plan->now.nlink : plan->links);
     step->change.what = now ? plan->changed : 0;
     step->merged = plan->merged;
     step->source = plan->content.oid;
@@ -126,12 +131,29 @@ static void fill_step(struct restore_step *step, const struct draft_node *now, c
     step->length = plan->length;
 }
 
-static int entry_steps(struct restore_plan *plan, struct draft_entry *entry, struct restore_step *steps,
-                       size_t *count) {
+/* A new one, zeroed. NULL without memory. */
+static struct restore_step *add_step(struct restore_plan *plan, struct draft_entry *entry, struct draft_node *node) {
+    if (plan->step_count == plan->step_capacity) {
+        size_t capacity = plan->step_capacity ? plan->step_capacity * 2 : 64;
+        struct restore_step *more = realloc(plan->steps, capacity * sizeof *more);
+        if (!more)
+            return NULL;
+        plan->steps = more;
+        plan->step_capacity = capacity;
+    }
+    struct restore_step *step = &plan->steps[plan->step_count++];
+    *step = (struct restore_step){.entry = entry, .node = node};
+    return step;
+}
+
+static int entry_steps(struct restore_plan *plan, struct draft_entry *entry) {
     struct draft *draft = &plan->draft;
+    struct restore_step *step;
     int rc = STORE_OK;
     if (is_replacement(entry)) {
-        struct restore_step *step = &steps[(*count)++];
+        step = add_step(plan, entry, NULL);
+        if (!step)
+            return STORE_NO_MEMORY;
         bool other_type = ((entry->now->now.mode ^ entry->plan->plan.mode) & S_IFMT) != 0;
         step->change.kind = other_type ? CHANGE_TYPE : CHANGE_MODIFIED;
         step->change.replaced = true;
@@ -145,14 +167,18 @@ static int entry_steps(struct restore_plan *plan, struct draft_entry *entry, str
         return rc == STORE_OK ? draft_path(draft, entry, false, &step->change.new_path) : rc;
     }
     if (entry->now && entry->now->from != entry) {
-        struct restore_step *step = &steps[(*count)++];
+        step = add_step(plan, entry, NULL);
+        if (!step)
+            return STORE_NO_MEMORY;
         step->change.kind = CHANGE_DELETED;
         step->change.linked = entry->now->links > 0;
         fill_step(step, entry->now, NULL);
         rc = draft_path(draft, entry, true, &step->change.old_path);
     }
     if (rc == STORE_OK && entry->plan && (!entry->plan->oid || entry->plan->to != entry)) {
-        struct restore_step *step = &steps[(*count)++];
+        step = add_step(plan, entry, NULL);
+        if (!step)
+            return STORE_NO_MEMORY;
         step->change.kind = CHANGE_ADDED;
         step->change.linked = entry->plan->oid || entry->plan->to != entry;
         fill_step(step, NULL, entry->plan);
@@ -161,35 +187,63 @@ static int entry_steps(struct restore_plan *plan, struct draft_entry *entry, str
     return rc;
 }
 
-/* Renames, and changes of what stays where it is. */
-static int node_step(struct restore_plan *plan, struct draft_node *node, struct restore_step *steps, size_t *count) {
-    struct draft *draft = &plan->draft;
-    if (!node->oid || !node->links)
-        return STORE_OK;
-    bool renamed = node->from && node->to;
-    if (!renamed && (!node->changed || (node->changed == CHANGED_TIMES && has_changed_names(node))))
-        return STORE_OK;
-    struct restore_step *step = &steps[(*count)++];
-    step->change.kind = renamed ? CHANGE_RENAMED : CHANGE_MODIFIED;
+/* A rename, or a change of what stays at a name (NULL: of the root). */
+static int node_step(struct restore_plan *plan, struct draft_node *node, struct draft_entry *old,
+                     struct draft_entry *new) {
+    struct restore_step *step = add_step(plan, NULL, node);
+    if (!step)
+        return STORE_NO_MEMORY;
+    step->change.kind = old != new ? CHANGE_RENAMED : CHANGE_MODIFIED;
     fill_step(step, node, node);
-    if (node->oid == ROOT_OID) {
+    if (!old) {
         step->change.old_path = strdup("");
         step->change.new_path = strdup("");
         return step->change.old_path && step->change.new_path ? STORE_OK : STORE_NO_MEMORY;
     }
-    int rc = node->directory ? draft_locate(draft, node) : STORE_OK;
-    struct draft_entry *old = renamed ? node->from : node->home, *new = renamed ? node->to : node->place;
+    int rc = draft_path(&plan->draft, old, true, &step->change.old_path);
+    return rc == STORE_OK ? draft_path(&plan->draft, new, false, &step->change.new_path) : rc;
+}
+
+/* A change of an object is told at each of its names that stay, also of those that nobody named. */
+static int modified_steps(struct restore_plan *plan, struct draft_node *node) {
+    struct draft *draft = &plan->draft;
+    struct entry_list links;
+    int rc = storage_links(store_storage(draft->store), node->oid, draft->before, &links);
     if (rc != STORE_OK)
         return rc;
-    const struct source present = {node->oid, draft->before};
-    rc = old ? draft_path(draft, old, true, &step->change.old_path)
-             : draft_find_path(draft, node, &present, &step->change.old_path);
-    if (rc != STORE_OK)
-        return rc;
-    if (new)
-        return draft_path(draft, new, false, &step->change.new_path);
-    step->change.new_path = strdup(step->change.old_path);
-    return step->change.new_path ? STORE_OK : STORE_NO_MEMORY;
+    for (size_t i = 0; i < links.count && rc == STORE_OK; i++) {
+        struct draft_node *parent;
+        struct draft_entry *entry;
+        rc = draft_node(draft, links.items[i].parent, &parent);
+        if (rc == STORE_OK)
+            rc = draft_entry(draft, parent, links.items[i].name, links.items[i].name_length, &entry);
+        if (rc == STORE_OK && entry->now == node && entry->plan == node)
+            rc = node_step(plan, node, entry, entry);
+    }
+    entry_list_release(&links);
+    return rc == STORE_ABSENT ? STORE_CORRUPT : rc;
+}
+
+/* Renames, and changes of what stays where it is. */
+static int node_steps(struct restore_plan *plan, struct draft_node *node) {
+    if (!node->oid || !node->links)
+        return STORE_OK;
+    if (node->from && node->to) {
+        int rc = node_step(plan, node, node->from, node->to);
+        if (rc != STORE_OK || node->directory)
+            return rc;
+    }
+    if (!node->changed || (node->changed == CHANGED_TIMES && has_changed_names(node)))
+        return STORE_OK;
+    return node->oid == ROOT_OID ? node_step(plan, node, NULL, NULL) : modified_steps(plan, node);
+}
+
+static void release_steps(struct restore_plan *plan) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        free(plan->steps[i].change.old_path);
+        free(plan->steps[i].change.new_path);
+    }
+    plan->step_count = 0;
 }
 
 static const char *step_path(const struct restore_step *step) {
@@ -215,26 +269,18 @@ int plan_settle(struct restore_plan *plan) {
     int rc = settle_nodes(draft);
     if (rc != STORE_OK)
         return rc;
-    size_t most = 1;
+    release_steps(plan);
     plan->empty = true;
-    for (const struct draft_entry *entry = draft->first; entry; entry = entry->next) {
-        most += entry->now != entry->plan ? 2 : 0;
-        plan->empty &= entry->now == entry->plan;
-    }
-    for (const struct draft_node *node = draft->order; node; node = node->next) {
-        most++;
-        plan->empty &= !node->oid || !node->links || !node->changed;
-    }
-    plan->steps = calloc(most, sizeof *plan->steps);
-    if (!plan->steps)
-        return STORE_NO_MEMORY;
     for (struct draft_entry *entry = draft->first; entry && rc == STORE_OK; entry = entry->next) {
+        plan->empty &= entry->now == entry->plan;
         if (entry->now != entry->plan)
-            rc = entry_steps(plan, entry, plan->steps, &plan->step_count);
+            rc = entry_steps(plan, entry);
     }
-    for (struct draft_node *node = draft->order; node && rc == STORE_OK; node = node->next)
-        rc = node_step(plan, node, plan->steps, &plan->step_count);
-    if (rc == STORE_OK)
+    for (struct draft_node *node = draft->order; node && rc == STORE_OK; node = node->next) {
+        plan->empty &= !node->oid || !node->links || !node->changed;
+        rc = node_steps(plan, node);
+    }
+    if (rc == STORE_OK && plan->step_count)
         qsort(plan->steps, plan->step_count, sizeof *plan->steps, compare_steps);
     if (plan->conflict_count)
         qsort(plan->conflicts, plan->conflict_count, sizeof *plan->conflicts, compare_conflicts);
@@ -253,6 +299,11 @@ int restore_plan_make(struct store *store, uint64_t base, const struct restore_r
                                              : plan_undo(plan, request, progress, context, &why);
     if (rc == STORE_OK)
         rc = plan_settle(plan);
+    if (rc == STORE_OK && request->choice_count > 0) {
+        rc = plan_choose(plan, request);
+        if (rc == STORE_OK)
+            rc = plan_settle(plan);
+    }
     if (rc != STORE_OK) {
         restore_plan_free(plan);
         return error_set(err, (enum store_error)rc, "%s",
@@ -266,10 +317,7 @@ int restore_plan_make(struct store *store, uint64_t base, const struct restore_r
 void restore_plan_free(struct restore_plan *plan) {
     if (!plan)
         return;
-    for (size_t i = 0; i < plan->step_count; i++) {
-        free(plan->steps[i].change.old_path);
-        free(plan->steps[i].change.new_path);
-    }
+    release_steps(plan);
     for (size_t i = 0; i < plan->conflict_count; i++)
         free(plan->conflicts[i].path);
     free(plan->steps);
@@ -312,47 +360,48 @@ static void write_revert(FILE *out, struct store *store, const struct restore_re
     if (named < request->path_count)
         (void)fprintf(out, " and %zu more", request->path_count - named);
     tid_format(tid_of(store, request->before - 1), tid);
-    if (request->before > 1)
-        (void)fprintf(out, " to %s", tid);
-    else
-        (void)fputs(" to before the first transaction", out);
+    (void)fprintf(out, " to %s", tid);
 }
 
-static void write_undo(FILE *out, struct store *store, const struct restore_request *request) {
-    if (request->seq_count > 1)
-        (void)fprintf(out, "undo %zu transactions\n\n", request->seq_count);
+static void write_undo(FILE *out, struct store *store, const struct restore_request *request, bool first_lines) {
     for (size_t i = 0; i < request->seq_count && i < LINES_MAX; i++) {
         struct transaction undone;
         char tid[TID_TEXT_SIZE];
         if (storage_transaction_at(store_storage(store), request->seqs[i], &undone) != STORE_OK)
             continue;
         tid_format(undone.tid, tid);
-        size_t length = request->seq_count > 1 ? strcspn(undone.message, "\n") : strlen(undone.message);
-        (void)fprintf(out, "undo %s%s%.*s%s", tid, length ? ": " : "", (int)length, undone.message,
-                      request->seq_count > 1 ? "\n" : "");
+        size_t length = first_lines ? strcspn(undone.message, "\n") : strlen(undone.message);
+        (void)fprintf(out, "undo %s%s%.*s\n", tid, length ? ": " : "", (int)length, undone.message);
         transaction_release(&undone);
     }
     if (request->seq_count > LINES_MAX)
         (void)fprintf(out, "and %zu more\n", request->seq_count - LINES_MAX);
 }
 
-char *restore_message(struct store *store, const struct restore_request *request) {
+char *restore_message(struct store *store, const struct restore_request *request, const char *said) {
     char *text = NULL;
-    size_t length = 0;
+    size_t length = 0, kept = 0;
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return NULL;
+    if (said) {
+        for (kept = strlen(said); kept > 0 && said[kept - 1] == '\n';)
+            kept--;
+        (void)fprintf(out, "%.*s\n\n", (int)kept, said);
+    } else if (request->seq_count > 1) {
+        (void)fprintf(out, "undo %zu transactions\n\n", request->seq_count);
+    }
     if (request->kind == RESTORE_REVERT)
         write_revert(out, store, request);
     else
-        write_undo(out, store, request);
+        write_undo(out, store, request, said || request->seq_count > 1);
     if (fclose(out) != 0) {
         free(text);
         return NULL;
     }
     while (length > 0 && text[length - 1] == '\n')
         text[--length] = '\0';
-    if (length > MESSAGE_MAX)
+    if (length > MESSAGE_MAX && kept <= MESSAGE_MAX) /* one that somebody made too long is refused, not cut */
         text[MESSAGE_MAX] = '\0';
     return text;
 }

@@ -39,6 +39,7 @@ struct draft_node {
     struct draft_node *next;          /* in draft->order */
     struct draft_entry *from, *to;    /* by plan_settle: a rename; or what it is made as (`to` alone) */
     bool renamed;                     /* by plan_settle: names that lead to it change */
+    bool chosen;                      /* by plan_choose */
 };
 
 /* A name in a directory, looked at or changed. */
@@ -48,6 +49,7 @@ struct draft_entry {
     struct draft_node *parent;
     struct draft_node *now, *plan; /* what it leads to; NULL: nothing */
     uint64_t born;                 /* now: the transaction that made the name */
+    bool stays, unwanted;          /* by plan_choose: `now` is not to leave it; `plan` is not to come */
     size_t length;
     char name[];
 };
@@ -73,7 +75,7 @@ struct incarnation {
 struct restore_plan {
     struct draft draft;
     struct restore_step *steps;
-    size_t step_count;
+    size_t step_count, step_capacity;
     struct restore_conflict *conflicts;
     size_t conflict_count, conflict_capacity;
     bool empty;
@@ -114,6 +116,9 @@ bool same_times(const struct inode_record *a, const struct inode_record *b); /* 
 int draft_incarnation(struct draft *draft, uint64_t oid, struct draft_node **node);
 int draft_stands_for(struct draft *draft, uint64_t oid, struct draft_node *node);
 
+/* Leaves an object of the present as it is; not its names. */
+void draft_leave(struct draft *draft, struct draft_node *node);
+
 /* Makes the node like the source, in all or in what `what` (CHANGED_*) says. */
 int draft_restore(struct draft *draft, struct draft_node *node, const struct source *source, unsigned what);
 #define CHANGED_ALL (CHANGED_CONTENT | CHANGED_MODE | CHANGED_OWNER | CHANGED_XATTR | CHANGED_TIMES)
@@ -143,8 +148,13 @@ int node_xattrs(struct draft *draft, const struct draft_node *node, struct xattr
 
 /* Takes over `path`, which may be NULL without memory. */
 int plan_conflict(struct restore_plan *plan, char *path, const char *why, uint64_t undone, uint64_t later);
-/* Fills the steps from the draft. */
+/* Fills the steps from the draft; anew, if it did before. */
 int plan_settle(struct restore_plan *plan);
+
+/* ---- restore_choose.c ---- */
+
+/* After plan_settle, which is then to be called again: takes out of the draft what was not chosen. */
+int plan_choose(struct restore_plan *plan, const struct restore_request *request);
 
 /* ---- restore_revert.c, restore_undo.c ---- */
 

@@ -1,6 +1,7 @@
 /* The plan of a revert: the differences from the present to the instant, put into the draft.
  *
- * Objects of the instant are followed by id: what is still there is moved and changed in place. What is gone, or has left the reverted paths, is made anew; but
+ * Objects of the instant are followed by id: what is still there is moved and changed in place. What is gone, or has left the reverted paths
+ * without another name that it had then, is made anew; but
  * if another file (or directory) stands at the path that nothing else is to become, that one is changed in place.
  */
 #include <stdlib.h>
@@ -40,15 +41,6 @@ static const char *last_name(const char *path) {
 
 static bool directory_is_in_set(const struct restore_request *request, const char *path) {
     return is_in_set(request, path, directory_length(path));
-}
-
-static const struct restore_choice *choice_for(const struct reverting *r, const struct change *change) {
-    const char *path = change->old_path ? change->old_path : change->new_path;
-    for (size_t i = 0; i < r->request->choice_count; i++) {
-        if (strcmp(r->request->choices[i].path, path) == 0)
-            return &r->request->choices[i];
-    }
-    return NULL;
 }
 
 static int conflict(struct reverting *r, const char *path, size_t length, const char *why) {
@@ -188,9 +180,6 @@ enum way {
 static enum way way_of(const struct reverting *r, const struct change *change) {
     bool old_in = change->old_path && is_in_set(r->request, change->old_path, strlen(change->old_path));
     bool new_in = change->new_path && is_in_set(r->request, change->new_path, strlen(change->new_path));
-    const struct restore_choice *choice = choice_for(r, change);
-    if (choice && choice->keep)
-        return WAY_NONE;
     switch (change->kind) {
     case CHANGE_MODIFIED:
         return !new_in && !old_in ? WAY_NONE : change->replaced ? WAY_REPLACE : WAY_SAME;
@@ -255,26 +244,39 @@ static int take(struct reverting *r, const struct change *change) {
     return rc;
 }
 
-/* What has no name among the reverted paths is another's file: it is copied. */
-static int has_name_in_set(struct reverting *r, const struct draft_node *node, bool *has) {
+/* Whether the object had that very name at the instant, too. */
+static int had_name(const struct reverting *r, const struct entry *name, bool *had) {
+    struct entry then;
+    int rc = storage_lookup(store_storage(r->draft->store), name->parent, name->name, name->name_length,
+                            r->request->before, &then);
+    *had = rc == STORE_OK && then.oid == name->oid;
+    if (rc == STORE_OK)
+        entry_release(&then);
+    return rc == STORE_ABSENT ? STORE_OK : rc;
+}
+
+/* What has neither a name among the reverted paths nor one that it had then is another's file: it is copied. */
+static int is_ours(struct reverting *r, const struct draft_node *node, bool *ours) {
     struct draft *draft = r->draft;
     struct entry_list links;
-    *has = false;
-    if (r->request->keep_new)
-        return STORE_OK;
+    *ours = false;
     int rc = storage_links(store_storage(draft->store), node->oid, draft->before, &links);
     if (rc != STORE_OK)
         return rc;
-    for (size_t i = 0; i < links.count && !*has && rc == STORE_OK; i++) {
+    for (size_t i = 0; i < links.count && !*ours && rc == STORE_OK; i++) {
         struct draft_node *parent;
         struct draft_entry *entry;
         char *path = NULL;
+        if (!node->directory)
+            rc = had_name(r, &links.items[i], ours);
+        if (rc != STORE_OK || *ours || r->request->keep_new)
+            continue;
         rc = draft_node(draft, links.items[i].parent, &parent);
         if (rc == STORE_OK)
             rc = draft_entry(draft, parent, links.items[i].name, links.items[i].name_length, &entry);
         if (rc == STORE_OK)
             rc = draft_path(draft, entry, true, &path);
-        *has = rc == STORE_OK && is_in_set(r->request, path, strlen(path));
+        *ours = rc == STORE_OK && is_in_set(r->request, path, strlen(path));
         free(path);
     }
     entry_list_release(&links);
@@ -289,12 +291,12 @@ static int node_then(struct reverting *r, const struct change *change, enum way 
     int rc = draft_incarnation(draft, change->new.oid, node);
     if (rc != STORE_OK)
         return rc;
-    bool moves = change->kind == CHANGE_RENAMED && way == WAY_REPLACE, mine = true;
+    bool moves = change->kind == CHANGE_RENAMED && way == WAY_REPLACE, ours = true;
     if (*node && (*node)->oid == change->new.oid && !moves)
-        rc = has_name_in_set(r, *node, &mine);
+        rc = is_ours(r, *node, &ours);
     if (rc != STORE_OK)
         return rc;
-    if (!mine)
+    if (!ours)
         *node = NULL;
     if (*node)
         return STORE_OK;
@@ -400,23 +402,6 @@ static int restore_times(struct reverting *r) {
     return rc;
 }
 
-/* Picked hunks: the file gets content that it never had. */
-static int put_choice(struct reverting *r, const struct change *change) {
-    const struct restore_choice *choice = choice_for(r, change);
-    struct draft_node *node;
-    if (!choice || choice->keep || !choice->data || !change->new.oid)
-        return STORE_OK;
-    int rc = draft_incarnation(r->draft, change->new.oid, &node);
-    if (rc != STORE_OK || !node)
-        return rc;
-    uint8_t *data = malloc(choice->length + 1);
-    if (!data)
-        return STORE_NO_MEMORY;
-    memcpy(data, choice->data, choice->length);
-    draft_set_data(node, data, choice->length);
-    return STORE_OK;
-}
-
 /* Nothing may be lost that nobody asked to delete: a directory goes with all that is in it, which the changes name. */
 static int check_removed(struct reverting *r, const struct change *change) {
     struct draft_entry *entry;
@@ -462,6 +447,8 @@ int plan_revert(struct restore_plan *plan, const struct restore_request *request
     struct reverting r = {.plan = plan, .draft = draft, .request = request, .err = err};
     if (request->before <= store_horizon(draft->store))
         return error_set(err, STORE_PACKED, "that time has been packed away");
+    if (request->before <= 1)
+        return error_set(err, STORE_INVALID, "that is before the first transaction: there is nothing to put back");
     if (request->before > draft->before)
         return error_set(err, STORE_INVALID, "cannot revert to what comes later");
     int rc = STORE_OK;
@@ -486,8 +473,6 @@ int plan_revert(struct restore_plan *plan, const struct restore_request *request
         rc = each_change(&r, put, false);
     if (rc == STORE_OK)
         rc = each_change(&r, same, false);
-    if (rc == STORE_OK)
-        rc = each_change(&r, put_choice, false);
     if (rc == STORE_OK)
         rc = restore_times(&r);
     if (rc == STORE_OK)

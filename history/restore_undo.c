@@ -18,6 +18,8 @@ static const char *const why_later_entries = "there are later names in it";
 static const char *const why_last_name = "its other names were removed since";
 static const char *const why_inside_itself = "it would be inside of itself";
 
+#define CHANGED_KEPT (CHANGED_CONTENT | CHANGED_MODE | CHANGED_OWNER | CHANGED_XATTR) /* what losing it would lose */
+
 /* ---- who did what since ---- */
 
 static uint64_t died_tid(struct undoing *u, uint64_t oid) {
@@ -34,12 +36,106 @@ static uint64_t died_tid(struct undoing *u, uint64_t oid) {
     return 0;
 }
 
-uint64_t undo_changed_tid(struct undoing *u, uint64_t oid) {
+/* Back from transaction to transaction that touched the inode, which every change of the object does. */
+static int changed_seq(struct undoing *u, uint64_t oid, unsigned what, uint64_t *seq) {
+    struct draft *draft = u->draft;
+    struct inode_version *newer = NULL, *older = NULL;
+    unsigned differs = 0;
+    int rc = store_inode(draft->store, oid, draft->before, &newer);
+    *seq = draft->before;
+    while (rc == STORE_OK && (differs & what) == 0) {
+        enum load_outcome outcome;
+        struct revision revision;
+        rc = storage_load_before(store_storage(draft->store), oid, PART_INODE, *seq, &outcome, &revision);
+        if (rc != STORE_OK || outcome != LOAD_DATA)
+            break;
+        *seq = revision.seq;
+        revision_release(&revision);
+        if (*seq <= u->seq) {
+            rc = STORE_ABSENT;
+            break;
+        }
+        rc = store_inode(draft->store, oid, *seq, &older);
+        if (rc == STORE_ABSENT) { /* made by it */
+            rc = STORE_OK;
+            break;
+        }
+        if (rc == STORE_OK)
+            rc = diff_objects(draft->store, newer->revision, older->revision, &differs);
+        store_release(draft->store, newer);
+        newer = older;
+        older = NULL;
+    }
+    store_release(draft->store, newer);
+    return rc;
+}
+
+uint64_t undo_changed_tid(struct undoing *u, uint64_t oid, unsigned what) {
     uint64_t seq;
     struct draft *draft = u->draft;
-    if (!oid || storage_touched(store_storage(draft->store), oid, draft->before, &seq) != STORE_OK)
+    if (!oid || changed_seq(u, oid, what, &seq) != STORE_OK)
         return 0;
-    return seq > u->seq ? tid_of(draft->store, seq) : 0;
+    return seq > u->seq && seq < draft->before ? tid_of(draft->store, seq) : 0;
+}
+
+/* The transaction that ended a name which led to the object when the undone one was done; 0: none did. */
+static uint64_t ended_seq(struct undoing *u, uint64_t directory, const char *name, size_t length, uint64_t oid) {
+    struct entry_list names;
+    uint64_t seq = 0;
+    if (storage_named(store_storage(u->draft->store), directory, name, length, &names) != STORE_OK)
+        return 0;
+    for (size_t i = 0; i < names.count; i++) {
+        const struct entry *entry = &names.items[i];
+        if (entry->oid == oid && entry->born < u->after && entry->died >= u->after && entry->died < u->draft->before)
+            seq = entry->died;
+    }
+    entry_list_release(&names);
+    return seq;
+}
+
+/* Of the name at which the change has the object after the transaction. */
+static uint64_t renamed_tid(struct undoing *u, const struct change *change) {
+    uint64_t directory;
+    const char *name;
+    if (!change->old_path || source_parent(u->draft->store, change->old_path, u->after, &directory, &name) != STORE_OK)
+        return 0;
+    return tid_of(u->draft->store, ended_seq(u, directory, name, strlen(name), change->old.oid));
+}
+
+/* The same, or else the one in which the object died. */
+static uint64_t ended_tid(struct undoing *u, const struct change *change) {
+    uint64_t tid = renamed_tid(u, change);
+    return tid ? tid : died_tid(u, change->old.oid);
+}
+
+/* The one that gave the directory the name that it has. */
+static uint64_t moved_tid(struct undoing *u, const struct draft_node *directory) {
+    return directory->home && directory->home->born > u->seq ? tid_of(u->draft->store, directory->home->born) : 0;
+}
+
+/* The newest that took a name from the object. */
+static uint64_t unlinked_tid(struct undoing *u, uint64_t oid) {
+    struct entry_list links;
+    uint64_t newest = 0;
+    if (storage_links(store_storage(u->draft->store), oid, u->after, &links) != STORE_OK)
+        return 0;
+    for (size_t i = 0; i < links.count; i++) {
+        const struct entry *link = &links.items[i];
+        uint64_t seq = ended_seq(u, link->parent, link->name, link->name_length, oid);
+        newest = seq > newest ? seq : newest;
+    }
+    entry_list_release(&links);
+    return tid_of(u->draft->store, newest);
+}
+
+/* The newest that put something into the directory, all names of which are loaded. */
+static uint64_t entered_tid(struct undoing *u, const struct draft_node *directory) {
+    uint64_t newest = 0;
+    for (const struct draft_entry *entry = directory->names; entry; entry = entry->sibling) {
+        if (entry->plan && entry->plan == entry->now && entry->born > newest)
+            newest = entry->born;
+    }
+    return newest > u->seq ? tid_of(u->draft->store, newest) : 0;
 }
 
 static int conflict(struct undoing *u, const struct change *change, struct draft_entry *entry, const char *why,
@@ -50,16 +146,6 @@ static int conflict(struct undoing *u, const struct change *change, struct draft
         rc = draft_path(u->draft, entry, true, &path);
     else
         path = strdup(change->old_path ? change->old_path : change->new_path);
-    return rc == STORE_OK ? plan_conflict(u->plan, path, why, u->tid, later) : rc;
-}
-
-static int conflict_of_node(struct undoing *u, struct draft_node *node, const struct change *change, const char *why) {
-    uint64_t later = undo_changed_tid(u, node->oid);
-    if (node->place)
-        return conflict(u, change, node->place, why, later);
-    const struct source then = {change->old.oid ? change->old.oid : change->new.oid, u->after};
-    char *path = NULL;
-    int rc = draft_find_path(u->draft, node, &then, &path);
     return rc == STORE_OK ? plan_conflict(u->plan, path, why, u->tid, later) : rc;
 }
 
@@ -136,6 +222,30 @@ static int entry_of(struct undoing *u, const char *path, uint64_t before, uint64
     return rc;
 }
 
+/* ---- telling of an object ---- */
+
+int undo_path(struct undoing *u, struct draft_node *node, const struct change *change, char **path) {
+    const struct source then = {change->old.oid ? change->old.oid : change->new.oid, u->after};
+    struct draft_entry *entry = NULL;
+    uint64_t directory;
+    int rc = change->old_path ? entry_of(u, change->old_path, u->after, &directory, &entry) : STORE_OK;
+    if (rc != STORE_OK)
+        return rc;
+    if (entry && (entry->plan == node || entry->now == node))
+        return draft_path(u->draft, entry, true, path);
+    if (change->old_path && !node->directory && node->now.nlink > 1) {
+        *path = strdup(change->old_path);
+        return *path ? STORE_OK : STORE_NO_MEMORY;
+    }
+    return node->place ? draft_path(u->draft, node->place, true, path) : draft_find_path(u->draft, node, &then, path);
+}
+
+static int conflict_of_renamed(struct undoing *u, struct draft_node *node, const struct change *change) {
+    char *path = NULL;
+    int rc = undo_path(u, node, change, &path);
+    return rc == STORE_OK ? plan_conflict(u->plan, path, why_renamed, u->tid, renamed_tid(u, change)) : rc;
+}
+
 /* ---- first: what was renamed loses its new name ---- */
 
 static int hold_renamed(struct undoing *u, size_t number) {
@@ -156,7 +266,7 @@ static int hold_renamed(struct undoing *u, size_t number) {
     if (!entry || entry->plan != node) {
         rc = entry_of(u, change->new_path, u->seq, &directory, &target);
         if (rc == STORE_OK && !(target && target->plan == node))
-            rc = conflict_of_node(u, node, change, why_renamed);
+            rc = conflict_of_renamed(u, node, change);
         return rc;
     }
     draft_set(entry, NULL);
@@ -173,7 +283,7 @@ static int not_there(struct undoing *u, const struct change *change) {
     int rc = draft_incarnation(u->draft, change->old.oid, &node);
     if (rc != STORE_OK || !node || change->linked)
         return rc;
-    return conflict_of_node(u, node, change, why_renamed);
+    return conflict_of_renamed(u, node, change);
 }
 
 static int remove_one(struct undoing *u, const struct change *change) {
@@ -197,14 +307,14 @@ static int remove_one(struct undoing *u, const struct change *change) {
     if (node->directory) {
         rc = draft_is_empty(u->draft, node, &is);
         if (rc == STORE_OK && !is)
-            return conflict(u, change, entry, why_later_entries, undo_changed_tid(u, node->oid));
+            return conflict(u, change, entry, why_later_entries, entered_tid(u, node));
     } else if (change->linked && node->links == 1 && !node->held) {
-        return conflict(u, change, entry, why_last_name, undo_changed_tid(u, node->oid));
+        return conflict(u, change, entry, why_last_name, unlinked_tid(u, node->oid));
     }
     if (rc == STORE_OK && !change->linked)
         rc = undo_is_unchanged(u, node, &after, &is);
     if (rc == STORE_OK && !is)
-        return conflict(u, change, entry, why_changed, undo_changed_tid(u, node->oid));
+        return conflict(u, change, entry, why_changed, undo_changed_tid(u, node->oid, CHANGED_KEPT));
     if (rc == STORE_OK)
         draft_set(entry, NULL);
     return rc;
@@ -249,7 +359,7 @@ static int put_renamed(struct undoing *u, size_t number) {
     if (node->directory)
         rc = draft_is_below(u->draft, entry->parent, node, &below);
     if (rc == STORE_OK && below)
-        return conflict(u, change, NULL, why_inside_itself, undo_changed_tid(u, node->oid));
+        return conflict(u, change, NULL, why_inside_itself, moved_tid(u, entry->parent));
     if (rc == STORE_OK)
         draft_set(entry, node);
     node->held = false;
@@ -297,7 +407,7 @@ static int put_removed(struct undoing *u, const struct change *change) {
         return rc == STORE_OK ? conflict(u, change, entry, why_name_taken, tid_of(u->draft->store, entry->born)) : rc;
     }
     if (node && node->directory)
-        return conflict_of_node(u, node, change, why_renamed);
+        return conflict_of_renamed(u, node, change);
     if (!node && may_stay(entry->now, change)) {
         node = entry->now;
         rc = draft_restore(u->draft, node, &before, CHANGED_ALL);
@@ -323,12 +433,16 @@ static int exchange(struct undoing *u, const struct change *change, struct draft
     is = true;
     if (ours->links <= 1)
         rc = undo_is_unchanged(u, ours, &after, &is);
-    if (rc == STORE_OK && is && ours->directory)
+    bool is_full = false;
+    if (rc == STORE_OK && is && ours->directory) {
         rc = draft_is_empty(u->draft, ours, &is);
+        is_full = !is;
+    }
     if (rc != STORE_OK)
         return rc;
     if (!is || (before_node && before_node->directory))
-        return conflict(u, change, entry, why_changed, undo_changed_tid(u, ours->oid));
+        return conflict(u, change, entry, why_changed,
+                        is_full ? entered_tid(u, ours) : undo_changed_tid(u, ours->oid, CHANGED_KEPT));
     if (!before_node)
         rc = draft_make(u->draft, &before, &before_node);
     if (rc == STORE_OK)
@@ -356,7 +470,7 @@ static int put_replaced(struct undoing *u, const struct change *change) {
             rc = source_same_content(u->draft->store, &after, &before, &same);
         if (rc != STORE_OK || same)
             return rc;
-        return conflict(u, change, NULL, why_deleted, died_tid(u, entry ? change->old.oid : directory));
+        return conflict(u, change, NULL, why_deleted, entry ? ended_tid(u, change) : died_tid(u, directory));
     }
     struct draft_node *ours = entry->plan;
     bool alone = change->old.nlink == 1 && change->new.nlink == 1;

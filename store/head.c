@@ -19,6 +19,9 @@ static int init_locks(struct head *head) {
     rc = pthread_mutex_init(&head->seal_lock, NULL);
     if (rc)
         goto no_mutex;
+    rc = pthread_key_create(&head->actor, NULL);
+    if (rc)
+        goto no_key;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     rc = pthread_cond_init(&head->wake, &monotonic);
@@ -27,6 +30,8 @@ static int init_locks(struct head *head) {
     pthread_condattr_destroy(&monotonic);
     if (rc == 0)
         return 0;
+    pthread_key_delete(head->actor);
+no_key:
     pthread_mutex_destroy(&head->seal_lock);
 no_mutex:
     pthread_rwlock_destroy(&head->lock);
@@ -36,6 +41,7 @@ no_mutex:
 static void destroy_locks(struct head *head) {
     pthread_cond_destroy(&head->wake);
     pthread_cond_destroy(&head->done);
+    pthread_key_delete(head->actor);
     pthread_mutex_destroy(&head->seal_lock);
     pthread_rwlock_destroy(&head->lock);
 }
@@ -52,6 +58,7 @@ static int init_state(struct head *head, struct error *err) {
     head->last_tid = state.last_tid;
     head->next_oid = state.next_oid;
     head->number = 1;
+    head->changers.uid = HEAD_NOBODY;
     head->deadline_ns = UINT64_MAX;
     head->directory_budget = DIRECTORY_BUDGET;
     struct statvfs disk;

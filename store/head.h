@@ -31,9 +31,18 @@
 
 struct head;
 
+#define HEAD_USER_SIZE 256 /* with the NUL */
+
 struct head_options {
     uint64_t commit_interval_ns; /* seal this long after the first change; 0: only when asked */
     uint64_t dirty_limit_bytes;  /* seal when the working transaction holds more */
+    /* Who is named as user of a transaction when nobody is told to head_seal or head_transaction. */
+    const char *user; /* always this one; outlives the head. NULL: who made the changes (head_act_as) */
+    /* The name of the one uid that made all changes of a transaction that are known to be somebody's; several uids, or
+     * none known, and the user is "". Called while committing, without the head's lock and never twice at a time;
+     * it must not use the head. NULL: such transactions have the user "". */
+    void (*name_user)(void *context, uint32_t uid, char name[HEAD_USER_SIZE]);
+    void *name_context;
 };
 
 /* The store must be open for writing and outlive the head. Starts the commit thread. */
@@ -53,6 +62,11 @@ struct head_caller {
     uint32_t uid, gid;
     uint32_t umask; /* already-masked callers pass 0 */
 };
+
+/* What this thread changes from now on is done by this uid; HEAD_NOBODY, as at first: by nobody known, which is as if somebody had
+ * done it who is seen elsewhere. */
+#define HEAD_NOBODY UINT32_MAX
+void head_act_as(struct head *head, uint32_t uid);
 
 /* Each of these that fills *attr by name also counts one reference, which head_forget gives back. */
 int head_lookup(struct head *head, uint64_t parent, const char *name, size_t length, struct head_attr *attr);
@@ -130,6 +144,8 @@ int head_removexattr(struct head *head, uint64_t oid, const char *name);
  * without, an empty one is not. *tid (may be NULL) is the newest transaction's. Concurrent callers share commits. An error is the commit's: what was pending
  * still is, and goes with the next one. */
 int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid);
+/* The same without a message, for `user` (not NULL) who asks for it: names the user of what is pending, and makes no empty transaction. */
+int head_seal_as(struct head *head, const char *user, uint64_t *tid);
 
 /* An atomic group of operations. Seals what is pending and waits until it is durable; then, with every other thread kept out of the head, runs
  * `change`, which works with the operations above, on this thread; then commits what it did, durably, as one transaction with this user and message

@@ -261,7 +261,21 @@ static int add_chunk(struct batch *batch, const struct snapshot *snapshot) {
     return rc;
 }
 
+/* `name` is for those that must be looked up. */
+static const char *batch_user(const struct head *head, const struct batch *batch, char name[HEAD_USER_SIZE]) {
+    const struct changers *changers = &batch->changers;
+    if (batch->user)
+        return batch->user;
+    if (head->options.user)
+        return head->options.user;
+    if (!head->options.name_user || changers->several || changers->uid == HEAD_NOBODY)
+        return "";
+    head->options.name_user(head->options.name_context, changers->uid, name);
+    return name;
+}
+
 int batch_write(struct head *head, struct batch *batch, struct transaction *done) {
+    char name[HEAD_USER_SIZE];
     int rc = place_bodies(head, batch);
     for (size_t i = 0; i < batch->snapshot_count && rc == STORE_OK; i++)
         rc = add_chunk(batch, &batch->snapshots[i]);
@@ -269,7 +283,7 @@ int batch_write(struct head *head, struct batch *batch, struct transaction *done
         return rc;
     struct commit commit = {
         .base = batch->base,
-        .user = batch->user ? batch->user : "",
+        .user = batch_user(head, batch, name),
         .message = batch->message ? batch->message : "",
         .next_oid = batch->next_oid,
         .revisions = batch->revisions,

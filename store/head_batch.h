@@ -19,6 +19,7 @@ struct batch {
     uint64_t number, base, next_oid, bytes;
     bool body_files_used;
     char *user, *message;
+    struct changers changers;
     struct object **objects;
     size_t object_count;
     struct snapshot *snapshots;

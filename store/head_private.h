@@ -115,9 +115,17 @@ struct ended {
     uint64_t index; /* of the incarnation that ends */
 };
 
+/* Who made the changes of a transaction, as far as is known. */
+struct changers {
+    uint32_t uid; /* the first of them; HEAD_NOBODY: none */
+    bool several;
+};
+
 struct head {
     struct store *store;
     struct head_options options;
+
+    pthread_key_t actor; /* of each thread that changes things: its uid + 1, in 32 bits */
 
     pthread_rwlock_t lock;
     struct object **buckets;
@@ -141,6 +149,7 @@ struct head {
     struct added *added;
     size_t added_count, added_capacity;
     bool body_files_used;
+    struct changers changers;
     _Atomic uint64_t working_bytes; /* written since it began; read without the lock */
     bool failed;                    /* the storage failed for good: no more changes */
     bool full;                      /* the last commit found no space */
@@ -311,6 +320,8 @@ int acl_mode(const uint8_t *value, size_t length, uint32_t *mode, bool *equivale
 int head_may_change(struct head *head, bool grows, uint64_t bytes);
 /* After a change: the interval starts, and the limit is kept. Write lock. */
 void head_changed(struct head *head);
+/* One more of those who made the changes. */
+void changers_add(struct changers *changers, struct changers more);
 bool head_working_empty(const struct head *head);
 /* Waits until nobody commits, and keeps others from it. Without a lock. */
 void head_commit_hold(struct head *head);

@@ -44,7 +44,22 @@ int head_may_change(struct head *head, bool grows, uint64_t bytes) {
     return 0;
 }
 
+void head_act_as(struct head *head, uint32_t uid) {
+    /* A thread for which there is no memory goes on as what it was: then nobody is better than somebody else. */
+    if (pthread_setspecific(head->actor, (void *)(uintptr_t)(uint32_t)(uid + 1)) != 0)
+        (void)pthread_setspecific(head->actor, NULL);
+}
+
+void changers_add(struct changers *changers, struct changers more) {
+    if (more.uid == HEAD_NOBODY)
+        return;
+    changers->several |= more.several || (changers->uid != HEAD_NOBODY && changers->uid != more.uid);
+    changers->uid = more.uid;
+}
+
 void head_changed(struct head *head) {
+    uint32_t uid = (uint32_t)(uintptr_t)pthread_getspecific(head->actor) - 1;
+    changers_add(&head->changers, (struct changers){.uid = uid});
     if (head->changing)
         return; /* it is sealed at its end and not before */
     bool passed = !head->limit_passed && head->working_bytes > head->options.dirty_limit_bytes;
@@ -87,6 +102,10 @@ static int take(struct head *head, struct batch **batch, uint64_t *number) {
     int rc = head->failed ? -EIO : batch_seal(head, batch);
     if (rc < 0)
         head->number++; /* the attempt counts: what was pending goes with the next */
+    if (rc == 0) {
+        (*batch)->changers = head->changers;
+        head->changers = (struct changers){.uid = HEAD_NOBODY};
+    }
     pthread_mutex_lock(&head->seal_lock);
     if (head->message_number) {
         char *user = head->user, *message = head->message;
@@ -126,6 +145,8 @@ static int land_batch(struct head *head, struct batch *batch, int rc, const stru
             batch_revert(head, batch);
         else if (batch_take_back(head, batch) < 0)
             head->failed = true;
+        else
+            changers_add(&head->changers, batch->changers);
         log_write(store_log(head->store), LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", store_directory(head->store),
                   store_error_text(rc),
                   head->failed     ? "no more changes are taken: mount it again to go on from its last good transaction"
@@ -224,7 +245,15 @@ static int leave_message(struct head *head, const char *user, const char *messag
     return 0;
 }
 
-int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid) {
+/* Seal lock. The user left for the working transaction is not needed. */
+static void take_message_back(struct head *head) {
+    free(head->user);
+    head->user = NULL;
+    head->message_number = 0;
+}
+
+/* even_empty: makes a transaction of nothing, too. */
+static int seal(struct head *head, const char *user, const char *message, bool even_empty, uint64_t *tid) {
     if ((user && strlen(user) > 255) || (message && strlen(message) > MESSAGE_MAX))
         return -E2BIG;
     if (head_is_owner(head))
@@ -237,7 +266,9 @@ int head_seal(struct head *head, const char *user, const char *message, uint64_t
         head_lock_shared(head);
         pthread_mutex_lock(&head->seal_lock);
     }
-    bool nothing = head_working_empty(head) && !user && !message;
+    bool nothing = head_working_empty(head) && !even_empty;
+    if (nothing && user)
+        take_message_back(head);
     bool flying = head->taken > head->durable && head->taken > head->refused;
     uint64_t target = nothing ? head->number - 1 : head->number, last_tid = head->last_tid;
     head_unlock(head);
@@ -261,6 +292,14 @@ int head_seal(struct head *head, const char *user, const char *message, uint64_t
                                                                                     : last_tid;
     pthread_mutex_unlock(&head->seal_lock);
     return rc;
+}
+
+int head_seal(struct head *head, const char *user, const char *message, uint64_t *tid) {
+    return seal(head, user, message, user || message, tid);
+}
+
+int head_seal_as(struct head *head, const char *user, uint64_t *tid) {
+    return seal(head, user, NULL, false, tid);
 }
 
 /* ---- the thread ---- */

@@ -50,6 +50,7 @@ static void revert(struct head *head, const struct saved *saved) {
         object_revert(head, head->dirty_first);
     object_revert_made(head);
     head->working_bytes = 0;
+    head->changers = (struct changers){.uid = HEAD_NOBODY};
     head->body_files_used = saved->body_files_used;
     head->full = saved->full;
     head->free_bytes = 0; /* ask again */

@@ -30,8 +30,8 @@ static int open_lock_file(const char *store_directory, int flags, int *fd) {
     return *fd >= 0 ? STORE_OK : errno == ENOENT ? STORE_ABSENT : store_error_from_errno(errno);
 }
 
-static struct flock whole_file(void) {
-    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+static struct flock whole_file(short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET};
 }
 
 /* The text is "PID\nMOUNT POINT\n"; a mount point may have newlines itself. It is not trusted: anybody who may write
@@ -58,17 +58,33 @@ static int read_holder(int fd, struct lock_holder *holder) {
     return holder->mount_point ? STORE_OK : STORE_NO_MEMORY;
 }
 
+static int check_readers(const char *store_directory, int fd, struct error *err) {
+    struct flock range = whole_file(F_WRLCK);
+    if (fcntl(fd, F_OFD_GETLK, &range) < 0 || range.l_type != F_RDLCK)
+        return STORE_OK;
+    return error_set(err, STORE_LOCKED,
+                     "%s is being read by a process that found its disk full, and cannot be written until that ends; "
+                     "free some space there, and try again then",
+                     store_directory);
+}
+
 static int tell_holder(const char *store_directory, int fd, struct error *err) {
     struct lock_holder holder = {0};
+    /* The text tells of writers only. */
+    if (check_readers(store_directory, fd, err) != STORE_OK)
+        return STORE_LOCKED;
     int rc = read_holder(fd, &holder);
     if (rc != STORE_OK || holder.pid == 0)
-        rc = error_set(err, STORE_LOCKED, "%s is in use by another process, which is just starting or ending",
-                       store_directory);
+        rc = error_set(err, STORE_LOCKED,
+                       "%s is in use by another process, which is just starting or ending; try again", store_directory);
     else if (holder.mount_point[0] == '\0')
-        rc = error_set(err, STORE_LOCKED, "%s is in use by process %ld", store_directory, (long)holder.pid);
+        rc = error_set(err, STORE_LOCKED, "%s is in use by process %ld; wait until that is done", store_directory,
+                       (long)holder.pid);
     else
-        rc = error_set(err, STORE_LOCKED, "%s is in use by process %ld, which has it mounted on %s", store_directory,
-                       (long)holder.pid, holder.mount_point);
+        rc = error_set(err, STORE_LOCKED,
+                       "%s is in use by process %ld, which has it mounted on %s; use it there, or unmount that with "
+                       "`tidfs umount %s`",
+                       store_directory, (long)holder.pid, holder.mount_point, holder.mount_point);
     lock_holder_release(&holder);
     return rc;
 }
@@ -96,7 +112,7 @@ int writer_lock_acquire(const char *store_directory, const char *mount_point, st
         rc = rc == STORE_ABSENT ? STORE_NOT_A_STORE : rc;
         return error_set(err, (enum store_error)rc, "cannot lock %s: %s", store_directory, strerror(errno));
     }
-    struct flock range = whole_file();
+    struct flock range = whole_file(F_WRLCK);
     if (fcntl(lock->fd, F_OFD_SETLK, &range) < 0) {
         if (errno == EAGAIN || errno == EACCES)
             rc = tell_holder(store_directory, lock->fd, err);
@@ -122,13 +138,34 @@ void writer_lock_release(struct writer_lock *lock) {
     free(lock);
 }
 
+int reader_lock_acquire(const char *store_directory, int *fd) {
+    int rc = open_lock_file(store_directory, O_RDONLY, fd);
+    if (rc != STORE_OK)
+        return rc;
+    struct flock range = whole_file(F_RDLCK);
+    if (fcntl(*fd, F_OFD_SETLK, &range) < 0) {
+        rc = errno == EAGAIN || errno == EACCES ? STORE_LOCKED : store_error_from_errno(errno);
+        (void)close(*fd);
+    }
+    return rc;
+}
+
+int reader_lock_check(const char *store_directory, struct error *err) {
+    int fd;
+    if (open_lock_file(store_directory, O_RDONLY, &fd) != STORE_OK)
+        return STORE_OK; /* then none can have it */
+    int rc = check_readers(store_directory, fd, err);
+    (void)close(fd);
+    return rc;
+}
+
 int writer_lock_holder(const char *store_directory, struct lock_holder *holder) {
     int fd;
     *holder = (struct lock_holder){0};
     int rc = open_lock_file(store_directory, O_RDONLY, &fd);
     if (rc != STORE_OK)
         return rc;
-    struct flock range = whole_file();
+    struct flock range = whole_file(F_RDLCK); /* what a writer's lock stands in the way of */
     if (fcntl(fd, F_OFD_GETLK, &range) < 0)
         rc = store_error_from_errno(errno);
     else

@@ -4,6 +4,8 @@
  * release, exit or crash, and a child made by fork holds it too, until both have gone. The file's text tells who holds
  * it and is of use only while the lock is held; the file stays when the lock goes.
  *
+ * Writers are kept out too by readers that cannot use the database's own locks, because the disk is full.
+ *
  * Threads: a lock belongs to its caller.
  */
 #ifndef TIDFS_STORE_LOCK_H
@@ -32,7 +34,14 @@ int writer_lock_describe(struct writer_lock *lock, const char *mount_point);
 /* NULL is legal. */
 void writer_lock_release(struct writer_lock *lock);
 
-/* Who holds the lock of a store now, without disturbing it. STORE_OK and *holder, the caller's to release;
+/* For who reads a store that no writer may begin to change meanwhile: shared with other such readers, it keeps writers out until the descriptor *fd is
+ * closed. STORE_LOCKED if there is a writer, STORE_ABSENT if there is no lock file to take it on, or an error. Nothing is written. */
+int reader_lock_acquire(const char *store_directory, int *fd);
+
+/* STORE_LOCKED, told in *err, if there is such a reader now; else STORE_OK. */
+int reader_lock_check(const char *store_directory, struct error *err);
+
+/* Who holds the lock of a store for writing now, without disturbing it. STORE_OK and *holder, the caller's to release;
  * STORE_ABSENT if nobody does; or an error. */
 int writer_lock_holder(const char *store_directory, struct lock_holder *holder);
 

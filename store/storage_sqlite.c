@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "store/lock.h"
+
 #define NEW_DATABASE_FILE DATABASE_FILE ".new"
-#define CREATE_BYTES      65536 /* a new store does not fit in less, whatever the block size */
 
 static int sqlite_body_append(struct storage *base, const uint8_t *data, uint32_t length, struct body_ref *ref) {
     return body_files_append(sqlite_storage_of(base)->bodies, data, length, ref);
@@ -52,6 +52,8 @@ static void sqlite_close(struct storage *base) {
     connection_close(storage->writer); /* last, for SQLite empties and removes the WAL with the last connection */
     body_files_close(storage->bodies);
     (void)pthread_mutex_destroy(&storage->writer_mutex);
+    if (storage->lock >= 0)
+        (void)close(storage->lock);
     free(storage->directory);
     free(storage->path);
     free(storage);
@@ -87,14 +89,29 @@ static const struct storage_ops sqlite_ops = {
     .verify = sqlite_verify,
 };
 
+static int tell_full(const struct sqlite_storage *storage, struct error *err) {
+    return error_set(err, STORE_FULL,
+                     "no space left on the disk of %s to open it safely: free at least %d KiB there, and try again",
+                     storage->directory, CONNECTION_ROOM / 1024);
+}
+
 /* Writer_mutex held. */
 static int open_writer(struct sqlite_storage *storage, struct error *err) {
     if (access(storage->directory, W_OK) < 0 || access(storage->path, W_OK) < 0)
         return error_set(err, (enum store_error)store_error_from_errno(errno), "%s cannot be written: %s",
                          storage->directory, strerror(errno));
-    int rc = connection_open(storage->path, CONNECTION_WRITE, storage->log, &storage->writer, err);
+    bool full = connection_disk_full(storage->directory);
+    /* Who changes tags alone has no lock of its own; the database must not move under one who reads it without locks. On a disk that is still
+     * full that reader may well be this process. */
+    if (reader_lock_check(storage->directory, err) != STORE_OK)
+        return full ? tell_full(storage, err) : STORE_LOCKED;
+    /* SQLite needs no more room than its files have already, if they are there; if not, its own words for that help nobody. */
+    int rc = connection_open(storage->path, CONNECTION_WRITE, full ? NULL : storage->log, &storage->writer, err);
+    if (full && (rc == STORE_FULL || rc == STORE_IO))
+        rc = tell_full(storage, err);
     if (rc != STORE_OK)
         return rc;
+    storage->writer->log = storage->log;
     if (sqlite3_db_readonly(storage->writer->db, "main") != 0) {
         connection_close(storage->writer);
         storage->writer = NULL;
@@ -107,7 +124,7 @@ static int open_writer(struct sqlite_storage *storage, struct error *err) {
 
 int sqlite_writer_take(struct sqlite_storage *storage, struct connection **writer) {
     if (storage->readers.kind == CONNECTION_READ_IMMUTABLE)
-        return STORE_READ_ONLY;
+        return storage->lock >= 0 ? STORE_FULL : STORE_READ_ONLY;
     (void)pthread_mutex_lock(&storage->writer_mutex);
     int rc = storage->writer ? STORE_OK : open_writer(storage, NULL);
     if (rc != STORE_OK)
@@ -158,9 +175,7 @@ static int sync_directory(const char *directory) {
 
 /* SQLite does not know of every call that failed for want of space why it did. */
 static int full_instead_of_io(int code, const char *directory) {
-    struct statvfs disk;
-    bool full = statvfs(directory, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < CREATE_BYTES;
-    return code == STORE_IO && full ? STORE_FULL : code;
+    return code == STORE_IO && connection_disk_full(directory) ? STORE_FULL : code;
 }
 
 /* Writes the whole database under another name first, so that a tidfs.db that is there is complete. */
@@ -283,27 +298,53 @@ static int check_with_reader(struct sqlite_storage *storage, struct error *err) 
     return rc;
 }
 
-/* Reads without SQLite's lock files, for a disk where they cannot be made, because nobody writes there. */
-static int open_immutable(struct sqlite_storage *storage, struct error *err) {
-    log_write(storage->log, LOG_LEVEL_INFO, "%s lies on a read-only disk: reading without locks", storage->directory);
+static void set_readers(struct sqlite_storage *storage, enum connection_kind kind, struct log *log) {
     connection_pool_release(&storage->readers);
-    int rc = connection_pool_init(&storage->readers, storage->path, CONNECTION_READ_IMMUTABLE, storage->log);
+    int rc = connection_pool_init(&storage->readers, storage->path, kind, log);
     assert(rc == STORE_OK);
     (void)rc;
+}
+
+/* Reads without SQLite's lock files, for a disk where they cannot be made, and nobody writes the store. */
+static int open_immutable(struct sqlite_storage *storage, const char *why, struct error *err) {
+    log_write(storage->log, LOG_LEVEL_INFO, "%s lies on a %s disk: reading without locks", storage->directory, why);
+    set_readers(storage, CONNECTION_READ_IMMUTABLE, storage->log);
     return check_with_reader(storage, err);
+}
+
+/* SQLite's lock files take room. Without it they are not needed when nobody writes, which our own lock can ensure, and nothing is
+ * left in the log. */
+static int open_readers_full(struct sqlite_storage *storage, struct error *err) {
+    int fd = -1, rc = reader_lock_acquire(storage->directory, &fd);
+    if (rc == STORE_OK) {
+        if (!has_side_file(storage, "-wal", 1)) {
+            storage->lock = fd;
+            return open_immutable(storage, "full", err);
+        }
+        (void)close(fd);
+    }
+    /* A writer has the files open already, or there is just room enough. SQLite's own words for it not being so help nobody. */
+    set_readers(storage, CONNECTION_READ, NULL);
+    rc = check_with_reader(storage, err);
+    set_readers(storage, CONNECTION_READ, storage->log);
+    if (rc == STORE_FULL || rc == STORE_IO)
+        rc = tell_full(storage, err);
+    return rc;
 }
 
 static int open_readers(struct sqlite_storage *storage, struct error *err) {
     bool fixed = access(storage->directory, W_OK) < 0;
     bool log_left = has_side_file(storage, "-wal", 1);
+    if (!fixed && connection_disk_full(storage->directory))
+        return open_readers_full(storage, err);
     if (fixed && !log_left && !has_side_file(storage, "-shm", 0))
-        return open_immutable(storage, err);
+        return open_immutable(storage, "read-only", err);
     int rc = check_with_reader(storage, err);
     if (!fixed || (rc != STORE_IO && rc != STORE_READ_ONLY))
         return rc;
     /* Lock files are there that are of no use. With a live writer they would be. */
     if (!log_left)
-        return open_immutable(storage, err);
+        return open_immutable(storage, "read-only", err);
     return error_set(
         err, STORE_READ_ONLY,
         "%s was not closed cleanly and its disk is read-only: open it once where it can be written, or copy "
@@ -355,6 +396,7 @@ int storage_sqlite_open(const char *directory, const struct storage_open_options
     storage->base.ops = &sqlite_ops;
     storage->log = options->log;
     storage->writable = options->writable;
+    storage->lock = -1;
     storage->directory = realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
     if (!storage->directory)
         storage->directory = strdup(directory);

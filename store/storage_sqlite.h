@@ -34,6 +34,7 @@ struct sqlite_storage {
     char *directory;
     char *path; /* of tidfs.db */
     bool writable;
+    int lock; /* reader_lock_acquire's, while reading without the database's own locks on a full disk; else -1 */
     struct connection_pool readers;
     struct body_files *bodies;
     struct checkpointer *checkpointer; /* NULL unless writable */

@@ -2,11 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
 
 #include "store/storage_sqlite_row.h"
 
@@ -21,6 +24,30 @@ static const char setup_sql[] = "PRAGMA trusted_schema = OFF;"
                                 "PRAGMA secure_delete = OFF;"
                                 "PRAGMA synchronous = FULL;"
                                 "PRAGMA cache_size = -8192;";
+
+/* SQLite makes its shared memory larger by writing one byte of each 4 KiB. Of smaller blocks that leaves most without a place on the disk, to be found when
+ * the mapping is written, by SIGBUS if there is none. The database itself is never mapped for writing. */
+static void *map_with_room(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
+    int rc = 0;
+    if (protection & PROT_WRITE)
+        while ((rc = fallocate(fd, 0, offset, (off_t)length)) < 0 && errno == EINTR)
+            ;
+    if (rc < 0 && (errno == ENOSPC || errno == EDQUOT)) /* others: a disk that cannot do this */
+        return MAP_FAILED;
+    return mmap(address, length, protection, flags, fd, offset);
+}
+
+/* SQLite has one table of system calls for the whole process. */
+static void replace_mmap(void) {
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (vfs && vfs->iVersion >= 3 && vfs->xSetSystemCall)
+        (void)vfs->xSetSystemCall(vfs, "mmap", (sqlite3_syscall_ptr)map_with_room);
+}
+
+bool connection_disk_full(const char *path) {
+    struct statvfs disk;
+    return statvfs(path, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < CONNECTION_ROOM;
+}
 
 static int error_from_sqlite(sqlite3 *db, int result) {
     switch (result & 0xff) {
@@ -50,6 +77,10 @@ static int error_from_sqlite(sqlite3 *db, int result) {
             return STORE_CORRUPT;
         /* SQLite itself knows ENOSPC on some of its writes only, and no EDQUOT. */
         int saved_errno = db ? sqlite3_system_errno(db) : 0;
+        const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
+        bool memory = result == SQLITE_IOERR_SHMMAP || result == SQLITE_IOERR_SHMSIZE;
+        if (memory && path && connection_disk_full(path))
+            return STORE_FULL;
         return saved_errno == ENOSPC || saved_errno == EDQUOT ? STORE_FULL : STORE_IO;
     }
     default:
@@ -119,6 +150,8 @@ static int set_up(sqlite3 *db) {
 
 int connection_open(const char *path, enum connection_kind kind, struct log *log, struct connection **out,
                     struct error *err) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, replace_mmap);
     struct connection *connection = calloc(1, sizeof *connection);
     char *uri = make_uri(path, kind);
     if (!connection || !uri) {

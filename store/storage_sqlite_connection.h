@@ -4,6 +4,8 @@
  *  1. A connection in the pool has no statement running and no transaction open.
  *  2. A reading connection is opened read-only, so a mistake above cannot write through it.
  *
+ *  3. What is mapped of the database's shared memory (tidfs.db-shm) has its room on the disk: a full one is an error, and no SIGBUS.
+ *
  * Threads: a connection belongs to who took or opened it. The pool has one mutex, a leaf: nothing is locked under it.
  */
 #ifndef TIDFS_STORE_STORAGE_SQLITE_CONNECTION_H
@@ -22,7 +24,7 @@
 
 enum connection_kind {
     CONNECTION_READ,
-    CONNECTION_READ_IMMUTABLE, /* takes no locks: for a disk that nobody can write to */
+    CONNECTION_READ_IMMUTABLE, /* takes no locks: for a database that nobody can write to */
     CONNECTION_WRITE,
 };
 
@@ -37,6 +39,11 @@ struct connection {
     unsigned horizon_version;
     uint64_t horizon;
 };
+
+#define CONNECTION_ROOM                                                                                                \
+    65536 /* bytes of free disk that are enough to begin with: shared memory, and a log with its first pages */
+/* Whether the disk has less than that left. */
+bool connection_disk_full(const char *path);
 
 /* Failures are logged, and told in err. */
 int connection_open(const char *path, enum connection_kind kind, struct log *log, struct connection **connection,

@@ -156,7 +156,7 @@ test_future() {
         expect_fail any 'No such file' ls -d "$MNT/before/$when/"
     done
     unmount
-    expect_fail 1 'cannot open a view in the future' tidfs mount -o at=2126 "$STORE" "$MNT"
+    expect_fail 1 'at=2126: cannot open a view in the future; .now. is the latest' tidfs mount -o at=2126 "$STORE" "$MNT"
 }
 
 test_before_the_first_commit_is_empty() {
@@ -308,6 +308,106 @@ test_init_on_a_full_disk() {
     expect_fail 1 'No space left|full' tidfs init "$DIR/disk/store"
     rm "$DIR/disk/full"
     # The kernel may hold it for a moment after the driver is gone.
+    wait_until 5 umount "$DIR/disk"
+}
+
+# fill_disk [KIB]: $DIR/disk, but for so much.
+fill_disk() {
+    local free
+    rm -f "$DIR/disk/full"
+    sync "$DIR/disk"
+    free=$(df -k --output=avail "$DIR/disk" | tail -n 1)
+    # The file's own map takes some of it.
+    dd if=/dev/zero of="$DIR/disk/full" bs=1k count=$((free - ${1:-0})) status=none 2>/dev/null || [ "${1:-0}" -lt 64 ]
+}
+
+test_a_store_at_rest_on_a_full_disk_is_read() {
+    need_root
+    mkdir "$DIR/disk"
+    mount -t tmpfs -o size=8m tidfs-test "$DIR/disk"
+    STORE=$DIR/disk/store
+    make_store
+    rm -f "$STORE"/tidfs.db-*
+    fill_disk
+    tidfs log --store "$STORE" -n 1 >"$DIR/log" 2>"$DIR/errors"
+    assert_match 'the log' "$(cat "$DIR/log")" "$TWO .*two"
+    assert_eq 'what it complains of' "$(cat "$DIR/errors")" ''
+    assert_eq 'a file' "$(tidfs cat --store "$STORE" "$ONE" dir/small)" one
+    assert_eq 'the last line of a large one' "$(tidfs cat --store "$STORE" now dir/large | tail -n 1)" 200000
+    tidfs verify "$STORE" >/dev/null
+    expect_fail 1 'no space left on the disk of .*: free at least' tidfs tag full now --store "$STORE"
+
+    # A reader keeps writers out, and is not taken for one.
+    mount_store ro
+    mkdir "$DIR/second"
+    expect_fail 1 'is being read by a process that found its disk full' tidfs mount "$STORE" "$DIR/second"
+    assert_match 'who holds it' "$(tidfs info "$STORE")" '.'
+    rm "$DIR/disk/full"
+    expect_fail 1 'is being read by a process that found its disk full' tidfs mount "$STORE" "$DIR/second"
+    expect_fail 1 'is being read by a process that found its disk full' tidfs tag roomy now --store "$STORE"
+    unmount
+    tidfs tag roomy now --store "$STORE" >/dev/null
+    mount_store commit-interval=1h
+    echo more >"$MNT/head/dir/small"
+
+    # What is left in the log by a driver that died cannot be read without the log's index.
+    commit three >/dev/null
+    kill -9 "$(tidfs info "$STORE" | grep -oE 'process [0-9]+' | grep -oE '[0-9]+')"
+    umount -l "$MNT"
+    rm -f "$STORE/tidfs.db-shm"
+    fill_disk
+    expect_fail 1 'no space left on the disk of .*: free at least' tidfs log --store "$STORE" -n 1
+    ! tidfs log --store "$STORE" -n 1 2>&1 | grep 'I/O error' || fail 'it has words of SQLite'
+    rm "$DIR/disk/full"
+    assert_match 'with room again' "$(tidfs log --store "$STORE" -n 1)" three
+    assert_store_whole
+    wait_until 5 umount "$DIR/disk"
+}
+
+# On small blocks SQLite's shared memory has holes: without room for them whoever writes it is killed by the kernel.
+test_small_blocks_on_a_disk_that_is_nearly_full() {
+    local room rc
+    need_root
+    need mkfs.ext4
+    truncate -s 8M "$DIR/image"
+    mkfs.ext4 -q -b 1024 -m 0 "$DIR/image"
+    mkdir "$DIR/disk"
+    mount -o loop "$DIR/image" "$DIR/disk" 2>/dev/null || skip 'no loop devices'
+    STORE=$DIR/disk/store
+    for ((room = 60; room <= 180; room += 10)); do
+        fill_disk "$room"
+        rc=0
+        tidfs init "$STORE" >"$DIR/said" 2>&1 || rc=$?
+        if [ "$rc" != 0 ]; then
+            assert_eq "exit code of init with $room KiB" "$rc" 1
+            assert_match "what it says with $room KiB" "$(cat "$DIR/said")" 'no space left'
+            [ ! -e "$STORE" ] || fail "something is left of a store with $room KiB"
+        fi
+        rm -rf "$STORE"
+    done
+    rm "$DIR/disk/full"
+    make_store
+    for ((room = 0; room <= 80; room += 8)); do
+        rm -f "$STORE"/tidfs.db-*
+        fill_disk "$room"
+        rc=0
+        tidfs log --store "$STORE" >"$DIR/said" 2>&1 || rc=$?
+        assert_eq "exit code of log with $room KiB ($(cat "$DIR/said"))" "$rc" 0
+        mkdir -p "$MNT"
+        rc=0
+        tidfs mount "$STORE" "$MNT" >"$DIR/said" 2>&1 || rc=$?
+        if [ "$rc" = 0 ]; then
+            assert_eq "a file with $room KiB" "$(cat "$MNT/head/dir/small")" one
+            rm -f "$MNT/head/dir/none"
+            tidfs status "$MNT" >/dev/null
+            unmount
+        else
+            assert_eq "exit code of mount with $room KiB" "$rc" 1
+            assert_match "what it says with $room KiB" "$(cat "$DIR/said")" 'no space left'
+        fi
+    done
+    rm "$DIR/disk/full"
+    assert_store_whole
     wait_until 5 umount "$DIR/disk"
 }
 

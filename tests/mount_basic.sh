@@ -632,6 +632,71 @@ test_only_the_owner_commits_under_another_name() {
     assert_match author "$(tidfs log -n 1 --store "$STORE")" "(nobody|65534) .*mine"
 }
 
+# newest_user: of the last transaction, as the store has it; nothing is sealed by that.
+newest_user() {
+    sqlite3 -readonly "$STORE/tidfs.db" 'SELECT user FROM txn ORDER BY seq DESC LIMIT 1'
+}
+
+has_commits() {
+    [ "$(counter commits)" -gt 0 ]
+}
+
+test_ordinary_changes_have_the_owner_as_user() {
+    local me
+    need sqlite3
+    me=$(id -un)
+    new_store
+    mount_store commit-interval=100ms
+    echo 1 >"$MNT/head/f"
+    wait_until 10 has_commits
+    assert_eq 'sealed by the interval' "$(newest_user)" "$me"
+    unmount
+    mount_store commit-interval=1h
+    echo 2 >"$MNT/head/f"
+    sync "$MNT/head/f"
+    assert_eq 'sealed by fsync' "$(newest_user)" "$me"
+    echo 3 >"$MNT/head/f"
+    commit >/dev/null
+    assert_eq 'sealed by commit' "$(newest_user)" "$me"
+    assert_eq 'and a second one makes none' "$(commit)" "$(newest_tid)"
+    echo 4 >"$MNT/head/f"
+    unmount
+    assert_eq 'sealed by unmounting' "$(newest_user)" "$me"
+    assert_eq 'all of them, and the making' "$(tidfs log --user "$me" --store "$STORE" | wc -l)" 5
+}
+
+test_changes_of_a_shared_mount_have_the_user_who_made_them() {
+    local cache
+    need_root
+    need setpriv sqlite3
+    chmod 755 "$WORK" "$DIR"
+    for cache in '' ,writeback_cache; do
+        rm -rf "$STORE"
+        new_store
+        mount_store "allow_other,commit-interval=1h$cache"
+        mkdir -m 1777 "$MNT/head/all"
+        sync "$MNT/head/all"
+        assert_eq "root's change$cache" "$(newest_user)" root
+        as_user sh -c "echo 1 >'$MNT/head/all/f'"
+        as_user sync "$MNT/head/all/f"
+        assert_eq "another's change$cache" "$(newest_user)" nobody
+        # What only asks for an answer is nobody's commit.
+        as_user sh -c "echo 2 >'$MNT/head/all/g'"
+        tidfs log "$MNT/head" >/dev/null
+        assert_eq "another's change, settled by root's question$cache" "$(newest_user)" nobody
+        as_user sh -c "echo 3 >'$MNT/head/all/h'"
+        echo 4 >"$MNT/head/all/i"
+        sync "$MNT/head/all/i"
+        assert_eq "changes of both$cache" "$(newest_user)" ''
+        echo 5 >"$MNT/head/all/j"
+        as_user "$TIDFS" commit "$MNT/head" >/dev/null
+        assert_eq "who commits$cache" "$(newest_user)" nobody
+        as_user rm "$MNT/head/all/f"
+        unmount
+        assert_eq "sealed by unmounting$cache" "$(newest_user)" nobody
+    done
+}
+
 test_history_is_the_owners_when_shared() {
     need_root
     chmod 755 "$WORK" "$DIR"

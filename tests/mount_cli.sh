@@ -154,7 +154,7 @@ test_log_of_a_range() {
     assert_eq 'an hour' "$(tidfs log -1h.. | wc -l)" "$(tidfs log | wc -l)"
     expect_fail 1 'no tag' tidfs log nothing..now
     expect_fail 1 'not in a tree' tidfs log nothing
-    expect_fail 1 'no view has it' tidfs log head/nothing
+    expect_fail 1 'head/nothing: not there now, nor at any other time; .tidfs ls WHEN.' tidfs log head/nothing
 }
 
 test_log_of_a_path() {
@@ -174,7 +174,7 @@ test_log_of_a_path() {
     echo x >'two..dots'
     DOTS=$(commit dots)
     assert_eq 'a file with two dots' "$(tidfs log two..dots | cut -c 1-16)" "$DOTS"
-    expect_fail 1 'no view has it' tidfs log missing
+    expect_fail 1 'missing: not there now, nor at any other time' tidfs log missing
 }
 
 test_log_in_a_view_ends_with_the_view() {
@@ -185,7 +185,8 @@ test_log_in_a_view_ends_with_the_view() {
     assert_eq 'up to now' "$(tidfs log -n 1 "..$THREE" | cut -c 1-16)" "$TWO"
     cd "$MNT/before/$TWO"
     assert_eq 'just before' "$(tidfs log -n 1 | cut -c 1-16)" "$ONE"
-    expect_fail 1 'no view up to that time' tidfs log later
+    expect_fail 1 "later: not there yet then: it came later, in $THREE, $time" tidfs log later
+    expect_fail 1 'never: not there then, nor at any other time' tidfs log never
     assert_eq 'from outside' "$(cd / && tidfs log -n 1 "$MNT/at/$TWO/dir/f" | cut -c 1-16)" "$TWO"
     mount_store "at=$TWO" "$DIR/view"
     cd "$DIR/view"
@@ -261,7 +262,9 @@ test_at_of_what_was_not_there() {
     expect_fail 1 'nor at any other time' tidfs at now never
     assert_eq 'what is gone' "$(cat "$(tidfs at "$ONE" gone)")" old
     expect_fail 1 'not in a tree' tidfs at now "$MNT/README"
-    expect_fail 1 'cannot open a view in the future' tidfs at 2999-01-01
+    expect_fail 1 '2999-01-01: cannot open a view in the future; .now. is the latest' tidfs at 2999-01-01
+    expect_fail 1 '2999-01-01: cannot open a view in the future; .now. is the latest' tidfs log 2999-01-01..now
+    expect_fail 1 '2999-01-01~1: cannot open a view in the future; .now. is the latest' tidfs show 2999-01-01~1
     expect_fail 1 '.' tidfs at 2026-13-01
     expect_fail 1 'no tag' tidfs at no-such-tag
 }
@@ -390,6 +393,16 @@ test_subdir_mounts_are_seen_through() {
     assert_eq 'the log' "$(tidfs log f | cut -c 1-16 | tr '\n' ' ')" "$THREE $TWO $ONE "
     cd "$(tidfs at "$TWO" .)"
     assert_eq 'the view' "$PWD: $(cat f)" "$MNT/at/$TWO: two"
+    cd "$MNT/head"
+    assert_eq 'diff without a path' "$(tidfs diff "$ONE" "$THREE")" "$(tidfs diff "$ONE" "$THREE" .)"
+    assert_match 'diff without a path' "$(tidfs diff "$ONE" "$THREE")" 'dir/f'
+    tidfs diff "$ONE" "$THREE" >"$DIR/printed"
+    tidfs show "$THREE" >>"$DIR/printed"
+    tidfs log -n 1 --name-status >>"$DIR/printed"
+    assert_eq 'what is elsewhere' "$(grep -E 'gone|later' "$DIR/printed" || true)" ''
+    assert_match show "$(tidfs show "$THREE")" 'dir/f'
+    assert_eq 'the log of all' "$(tidfs log | wc -l)" "$(tidfs log --store "$STORE" | wc -l)"
+    assert_match 'the whole' "$(tidfs diff --store "$STORE" "$ONE" "$THREE")" 'later'
     cd "$DIR"
 }
 
@@ -413,6 +426,147 @@ test_another_user_is_told_why_not() {
     expect_fail 1 'Permission denied' setpriv --reuid 65534 --clear-groups "$TIDFS" log "$MNT/head"
     expect_fail 1 'Permission denied' setpriv --reuid 65534 --clear-groups "$TIDFS" log --store "$STORE"
     expect_fail 1 'Permission denied' setpriv --reuid 65534 --clear-groups "$TIDFS" tag --store "$STORE" name
+    expect_fail 1 'Permission denied: this command reads the store itself, which only its owner may; ask the owner' \
+        setpriv --reuid 65534 --clear-groups "$TIDFS" log --store "$STORE"
+}
+
+test_who_may_not_read_the_store_is_told_what_to_do() {
+    need_root
+    need setpriv
+    make_three
+    unmount
+    mount_store commit-interval=1h,allow_other,history=all
+    chmod 755 "$WORK" "$DIR"
+    local other=(setpriv --reuid 65534 --clear-groups) command
+    assert_eq 'what works' "$("${other[@]}" cat "$MNT/at/$ONE/dir/f")" one
+    cd "$MNT/head"
+    for command in log 'versions dir/f' "diff $ONE $TWO" "cat $ONE dir/f" "ls $ONE" "revert -n --at $ONE dir/f"; do
+        # shellcheck disable=SC2086 # words
+        expect_fail 1 "reads the store itself.* below $MNT/at and $MNT/versions work" "${other[@]}" "$TIDFS" $command
+    done
+    cd "$DIR"
+}
+
+test_a_store_in_use_says_what_to_do() {
+    make_three
+    mkdir second
+    expect_fail 1 "in use by process [0-9]+, which has it mounted on $MNT; use it there, or unmount that with .tidfs umount" \
+        tidfs mount "$STORE" second
+}
+
+# ---------------------------------------------------------------- paths are names
+
+# $OLD has a directory where there is a symlink now.
+make_replaced() {
+    new_store
+    mount_store commit-interval=1h
+    mkdir -p "$MNT/head/dd" "$MNT/head/other"
+    echo 1 >"$MNT/head/dd/b"
+    echo only >"$MNT/head/dd/only"
+    echo other >"$MNT/head/other/b"
+    OLD=$(commit old)
+    in_head mv dd dd2
+    in_head ln -s other dd
+    NEW=$(commit new)
+}
+
+test_paths_do_not_lead_through_symlinks_of_today() {
+    make_replaced
+    cd "$MNT/head"
+    assert_eq cat "$(tidfs cat now~1 dd/b)" 1
+    assert_eq 'cat by its path' "$(tidfs cat "$OLD" "$MNT/head/dd/b")" 1
+    assert_eq 'cat, lexically' "$(tidfs cat "$OLD" other/../dd/./b "$MNT/head/dd/../dd/b")" $'1\n1'
+    assert_eq 'several' "$(tidfs cat "$OLD" other/b dd/b)" $'other\n1'
+    assert_eq log "$(tidfs log dd/b | cut -c 1-16 | tr '\n' ' ')" "$NEW $OLD "
+    assert_eq versions "$(tidfs versions dd/b | wc -l)" 2
+    assert_match diff "$(tidfs diff -p "$OLD" "$NEW" -- dd/b)" 'rename from dd/b'
+    assert_match at "$(tidfs at "$OLD" dd/b)" "at/$OLD/dd/b\$"
+    tidfs revert -n --at "$OLD" dd/only >/dev/null
+    cd "$MNT/at/$NEW"
+    assert_eq 'from a view' "$(tidfs cat "$OLD" dd/b)" 1
+    expect_fail 1 'symlink' tidfs cat "$NEW" dd/b
+    mount_store "at=$NEW" "$DIR/view"
+    assert_eq 'in a mount of a view' "$(tidfs cat "$OLD" "$DIR/view/dd/b")" 1
+    assert_eq 'below /versions' "$(tidfs cat "$OLD" "$MNT/versions/dd/b")" 1
+    assert_eq 'at a moving name' "$(tidfs cat "$OLD" "$MNT/at/now/dd/b")" 1
+    cd "$DIR"
+}
+
+test_paths_lead_through_symlinks_elsewhere() {
+    make_replaced
+    ln -s "$MNT/head" "$DIR/short"
+    ln -s "$MNT/head/dd2" "$DIR/deep"
+    ln -s "$MNT/head/dd/b" "$DIR/file"
+    assert_eq 'to the head' "$(tidfs cat "$OLD" "$DIR/short/dd/b")" 1
+    assert_eq 'to what is below it' "$(tidfs cat "$NEW" deep/b)" 1
+    assert_eq 'to it alone' "$(tidfs ls "$NEW" deep)" $'b\nonly'
+    assert_eq 'through a symlink of the tree' "$(tidfs cat "$OLD" file)" 1
+    # Where one stands is what the kernel says.
+    cd "$MNT/head/dd"
+    assert_eq 'where one stands' "$(tidfs cat "$OLD" b ../dd/b)" $'other\n1'
+    cd "$DIR"
+}
+
+# ---------------------------------------------------------------- tids are exact
+
+test_a_tid_that_is_no_transaction_is_refused() {
+    make_three
+    local other none arguments
+    # One more than a tid is at most another transaction's by a rare chance; that of a day before the store is nobody's.
+    none=03f0000000000000
+    other=$(printf '%016x' $((0x$TWO + 1)))
+    cd "$MNT/head"
+    for arguments in "show $other" "diff $other" "diff $ONE $other" "diff $other..$THREE" "diff $ONE..$other" \
+        "cat $other dir/f" "ls $other" "log $other" "log $other.." "log ..$other" "log --since $other" \
+        "log --until $other" "at $other" "at --before $other" "tag name $other" "revert --at $other dir/f" "undo $other" \
+        "show $other~1" "ls $other^" "undo $other~1" "log $other^..$THREE"; do
+        # shellcheck disable=SC2086 # words
+        expect_fail 1 "no transaction of this store has the tid $other; is it of another store\? .tidfs log. lists them" \
+            tidfs $arguments
+    done
+    expect_fail 1 "has the tid $none" tidfs ls "$none"
+    expect_fail 1 'ffffffffffffff0: cannot open a view in the future' tidfs ls 0ffffffffffffff0
+    # A path's names are lenient, and so is the view in which one stands.
+    assert_eq 'a path' "$(cat "$MNT/at/$other/dir/f")" two
+    cd "$MNT/at/$other/dir"
+    assert_eq 'the log there' "$(tidfs log -n 1 | cut -c 1-16)" "$TWO"
+    assert_match 'show there' "$(tidfs show)" "$TWO"
+    assert_eq 'diff to there' "$(tidfs diff "$TWO")" ''
+    assert_match 'revert to there' "$(tidfs revert -n f)" 'f'
+    mount_store "at=$other" "$DIR/view"
+    assert_eq 'a mount' "$(cat "$DIR/view/dir/f")" two
+    cd "$DIR"
+}
+
+# ---------------------------------------------------------------- before the first transaction
+
+test_before_the_first_transaction_nothing_was_there() {
+    make_three
+    cd "$MNT/head"
+    local first
+    first=$(tidfs log | tail -n 1 | cut -c 1-16)
+    said="2000: nothing was there yet; that is before the first transaction, $first, "
+    assert_match at "$(tidfs at 2000 2>&1 >/dev/null)" "$said"
+    assert_match ls "$(tidfs ls 2000 2>&1)" "$said"
+    assert_match log "$(tidfs log 2000 2>&1)" "$said"
+    assert_match 'log of a range' "$(tidfs log ..2000 2>&1)" " $said"
+    assert_match 'log until' "$(tidfs log --until 2000 2>&1)" "$said"
+    assert_match diff "$(tidfs diff 1999 2000 2>&1)" "$said"
+    expect_fail 1 'not there yet then: it came later' tidfs cat 2000 dir/f
+    assert_eq 'nothing to say' "$(tidfs ls now 2>&1 >/dev/null; tidfs log now 2>&1 >/dev/null)" ''
+    cd "$DIR"
+}
+
+test_paths_from_the_root_with_mount() {
+    make_three
+    assert_eq relative "$(tidfs cat --mount "$MNT" "$ONE" dir/f)" one
+    assert_eq absolute "$(tidfs cat --mount "$MNT" "$ONE" /dir/f)" one
+    expect_fail 1 '/dir/g: not there then, nor at any other time' tidfs cat --mount "$MNT" "$ONE" /dir/g
+    mkdir other other-mount
+    tidfs init other >/dev/null
+    tidfs mount other other-mount
+    expect_fail 1 'other-mount/head/x: lies in no tree of the store that --mount names' \
+        tidfs cat --mount "$MNT" "$ONE" "$DIR/other-mount/head/x"
 }
 
 test_the_helper_of_mount() {

@@ -367,7 +367,7 @@ test_what_is_wrong_is_said() {
     expect_fail 1 'not a time, and no tag' diff_head text
     expect_fail 1 'in the future' diff_head 2999
     expect_fail 1 'no time, no tag, and no path' diff_head "$FIRST" nosuch
-    expect_fail 1 'neither state has it, nor any other' diff_head "$FIRST" -- nosuch
+    expect_fail 1 'nosuch: not there in either state, nor at any other time' diff_head "$FIRST" -- nosuch
     expect_fail 1 "neither state has it; it was there from $FIRST, .* until $tid, " diff_head "$tid" now text
     expect_fail 1 'neither state has it; it is there since' diff_head "$FIRST" "$tid" late
     expect_fail 2 "is a time and a path too; write $FIRST\.\.2026" diff_head "$FIRST" 2026

@@ -95,8 +95,8 @@ test_of_paths() {
     assert_eq 'two' "$(picked other dir)" '4 3 2 1 '
     assert_eq 'three that meet' "$(picked moved moved/f dir/f)" '6 5 4 2 1 '
     assert_eq 'a range of two' "$(picked "${TIDS[2]}..${TIDS[3]}" other dir/f)" '3 2 '
-    expect_fail 1 'missing: no view has it' tidfs log other missing
-    expect_fail 1 "it came at .*, with ${TIDS[3]}" tidfs log "${TIDS[2]}" other
+    expect_fail 1 'missing: not there now, nor at any other time' tidfs log other missing
+    expect_fail 1 "other: not there yet then: it came later, in ${TIDS[3]}, " tidfs log "${TIDS[2]}" other
     expect_fail 2 'needs a path' tidfs log --follow
 }
 

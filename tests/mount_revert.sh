@@ -200,8 +200,8 @@ test_hunks_are_picked() {
     rm -r "$MNT/head/d"
     echo new >"$MNT/head/new"
     commit two >/dev/null
-    # d/gone, the hunks of f, g, new.
-    printf '%s\n' y n '?' y n n n | revert --patch --at "$before" "$MNT/head" >asked
+    # d, d/gone, the hunks of f, g, new.
+    printf '%s\n' y y n '?' y n n n | revert --patch --at "$before" "$MNT/head" >asked
     assert_match "what was asked" "$(cat asked)" 'Put this hunk back \[y,n,q,a,d,\?\]'
     assert_eq f "$(cat "$MNT/head/f")" "$(seq 1 50 | sed -e 's/^5$/five/' -e '$ s/$/ and last/')"
     assert_eq g "$(cat "$MNT/head/g")" two
@@ -214,6 +214,72 @@ test_hunks_are_picked() {
     assert_same_tree "$MNT/head" "$MNT/at/$before"
 }
 
+# What nobody was asked about, or said no to, stays: times too.
+test_picked_changes_are_all_that_is_done() {
+    local before
+    new_store
+    mount_store
+    in_head bash -e -c 'mkdir gone d; echo 1 >gone/x; echo 1 >gone/y; echo 1 >d/f; echo 1 >m; echo 1 >r; touch -d 2001-02-03 .'
+    before=$(commit one)
+    in_head bash -e -c '
+        rm -r gone; mkdir -p deep/er; echo new >deep/er/z; echo new >deep/w; chmod 600 m; mv r s; echo 2 >d/f
+        touch -d 2011-12-13 deep deep/er .'
+    commit two >/dev/null
+    # d/f, deep/er/z, deep/w, gone, m, the rename; then deep/er, and not deep, as something in it stays.
+    printf '%s\n' n y n n n n y | revert --patch --at "$before" "$MNT/head" >asked
+    assert_eq "questions" "$(grep -c '?]?' asked)" 7
+    ! grep -qE '^A  gone/[xy]' asked || fail "asked about what is in a directory that is not to come: $(cat asked)"
+    [ ! -e "$MNT/head/gone" ] && [ ! -e "$MNT/head/r" ]
+    diff <(in_head find . | sort) - <<'END'
+.
+./d
+./d/f
+./deep
+./deep/w
+./m
+./s
+END
+    assert_eq "time of ." "$(stat -c %y "$MNT/head")" "2011-12-13 00:00:00.000000000 +0000"
+    # y to all of them is the whole revert.
+    printf 'y\n%.0s' {1..20} | revert --patch --at "$before" "$MNT/head" >asked
+    assert_match asked "$(cat asked)" '^A  gone/$'
+    assert_same_tree "$MNT/head" "$MNT/at/$before"
+}
+
+test_other_names_of_a_file() {
+    local one
+    new_store
+    mount_store
+    in_head bash -e -c 'echo 1 >f; ln f g; echo h >h1; ln h1 h2'
+    one=$(commit one)
+    in_head bash -e -c 'echo 2 >f; rm h1'
+    commit two >/dev/null
+    revert --dry-run --at "$one" "$MNT/head/f" >printed
+    diff printed - <<'END'
+M  f  (content)
+M  g  (content)
+END
+    revert --json --at "$one" "$MNT/head/f" >json
+    assert_match "the second" "$(sed -n 2p json)" '"path": *"g"'
+    revert --at "$one" "$MNT/head/h1" >/dev/null
+    assert_eq "h1" "$(inode "$MNT/head/h1")" "$(inode "$MNT/head/h2")"
+    assert_eq "links" "$(stat -c %h "$MNT/head/h2")" 2
+}
+
+test_what_cannot_be_printed_was_done() {
+    local one last
+    [ -c /dev/full ] || skip "no /dev/full"
+    new_store
+    mount_store
+    echo 1 >"$MNT/head/f"
+    one=$(commit one)
+    echo 2 >"$MNT/head/f"
+    last=$(newest_tid)
+    { "$TIDFS" revert --at "$one" "$MNT/head/f" 2>said >/dev/full && fail "it could not be printed"; } || true
+    [ "$(newest_tid)" != "$last" ]
+    assert_match said "$(cat said)" "it was done all the same, in transaction $(newest_tid)"
+}
+
 test_bad_input_says_what_is_wrong() {
     local one
     new_store
@@ -224,9 +290,13 @@ test_bad_input_says_what_is_wrong() {
     commit short >/dev/null
     rm "$MNT/head/short"
     commit gone >/dev/null
-    expect_fail 1 'never was anything of that name' revert --at "$one" "$MNT/head/nothing"
+    expect_fail 1 'nothing: not there then, nor at any other time' revert --at "$one" "$MNT/head/nothing"
     expect_fail 1 'not there then, nor now; it came in .* and was gone in' revert --at "$one" "$MNT/head/short"
     expect_fail 1 'in the future' revert --at 2200-01-01 "$MNT/head/f"
+    expect_fail 1 '-9000d is before the first transaction: there is nothing to put back' revert --at -9000d "$MNT/head"
+    expect_fail 1 'before the first transaction' revert --dry-run --at 1999 "$MNT/head/f"
+    assert_eq "f after that" "$(cat "$MNT/head/f")" one
+    expect_fail 1 'revert: the message is empty' revert --at "$one" -m '' "$MNT/head/f"
     expect_fail 1 'no tag has that name' revert --at no-such-tag "$MNT/head/f"
     expect_fail 2 'which file' revert --at "$one"
     expect_fail 2 'choose one' revert --patch --json --at "$one" "$MNT/head/f"

@@ -325,7 +325,7 @@ test_the_command_lists_the_same() {
     expect_fail 2 'one path' tidfs versions f f
     expect_fail 2 'path is needed' tidfs versions
     expect_fail 2 'number' tidfs versions -n x f
-    expect_fail 1 'missing: no view has it' tidfs versions missing
+    expect_fail 1 'missing: not there now, nor at any other time' tidfs versions missing
 }
 
 test_the_command_in_other_times_and_places() {
@@ -339,12 +339,37 @@ test_the_command_in_other_times_and_places() {
     assert_match 'where it was' "$(tidfs versions --follow g)" "/at/${TIDS[0]}/dir/f\$"
     assert_match 'from where' "$(tidfs versions --follow -n 1 g)" '/g  from dir/f$'
     assert_eq 'in a view' "$(kinds "$MNT/at/${TIDS[1]}/dir/f")" 'modified:content added '
-    expect_fail 1 "it came at .*, with $moved" tidfs versions "$MNT/at/${TIDS[1]}/g"
+    expect_fail 1 "not there yet then: it came later, in $moved, " tidfs versions "$MNT/at/${TIDS[1]}/g"
     cd /
     unmount
     assert_eq 'a store at rest' "$(kinds --store "$STORE" g)" 'added '
     assert_match 'which has no path that opens it' "$(tidfs versions --json --store "$STORE" g)" '"opens": null'
-    assert_match 'but a tid' "$(tidfs versions --store "$STORE" g)" "$moved .* g\$"
+    local line
+    line=$(tidfs versions --store "$STORE" --json g)
+    assert_eq 'as JSON' "$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["command"])' "$line")" \
+        "tidfs cat --store $STORE $moved /g"
+    assert_match 'of a directory' "$(tidfs versions --store "$STORE" -n 1 '')" " tidfs ls --store $STORE $moved /\$"
+    assert_match 'of what is gone' "$(tidfs versions --store "$STORE" -n 1 dir/f)" '  -$'
+    mount_store "at=$moved" "$DIR/one"
+    assert_match 'in a mount of one view' "$(tidfs versions "$DIR/one/g")" " tidfs cat --store $STORE $moved /g\$"
+    unmount "$DIR/one"
+    assert_match 'but a command' "$(tidfs versions --store "$STORE" g)" "$moved .* tidfs cat --store $STORE $moved /g\$"
+}
+
+test_the_command_shown_can_be_run() {
+    local name names=(-n "it's" 'a b$x' $'new\nline \e[31m' 'Zoë' $'\xff\xfe' 'b\c' $'x\nq\'\\7')
+    new_store
+    mount_store commit-interval=1h
+    for name in "${names[@]}"; do
+        echo "content of $name" >"$MNT/head/$name"
+    done
+    commit >/dev/null
+    unmount
+    for name in "${names[@]}"; do
+        [ "$(tidfs versions --store "$STORE" "/$name" | wc -l)" = 1 ] || fail "more than a line for $name"
+        assert_eq "what shows $name" "$(eval "$(tidfs versions --store "$STORE" "/$name" | grep -ao 'tidfs cat .*')")" \
+            "content of $name"
+    done
 }
 
 test_commands_know_where_one_stands_in_versions() {
@@ -354,7 +379,7 @@ test_commands_know_where_one_stands_in_versions() {
     assert_eq 'a version' "$(kinds "f/${TIDS[1]}")" 'modified:content added '
     assert_eq 'the log of a version' "$(tidfs log "f/$(names dir/f | head -n 1)" | cut -c 1-16)" "${TIDS[0]}"
     assert_eq 'another time' "$(cat "$(tidfs at "${TIDS[0]}" f)")" one
-    expect_fail 1 'no view has it' tidfs versions g
+    expect_fail 1 'g: not there now, nor at any other time' tidfs versions g
     expect_fail 1 'not in a tree' tidfs versions "$MNT/versions"
 }
 

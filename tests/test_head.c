@@ -446,6 +446,117 @@ static void test_head__a_message_makes_a_transaction_of_its_own(void **state) {
     transaction_release(&transaction);
 }
 
+/* ---- who ---- */
+
+static void close_head(struct fixture *f, const struct head_options *options) {
+    struct error err;
+    assert_int_equal(head_close(f->head), 0);
+    assert_int_equal(head_open(f->store, options, &f->head, &err), STORE_OK);
+}
+
+static void assert_newest_user(struct fixture *f, const char *user) {
+    struct transaction transaction;
+    assert_int_equal(storage_transaction_at(store_storage(f->store), store_last(f->store), &transaction), STORE_OK);
+    assert_string_equal(transaction.user, user);
+    transaction_release(&transaction);
+}
+
+static void change_as(struct fixture *f, uint32_t uid, const char *name) {
+    head_act_as(f->head, uid);
+    head_forget(f->head, make_file(f, name), 1);
+}
+
+static void test_head__who_commits_is_named_only_if_something_is_pending(void **state) {
+    struct fixture *f = *state;
+    uint64_t tid, again;
+    uint64_t last = store_last(f->store);
+    assert_int_equal(head_seal_as(f->head, "ann", &tid), 0);
+    assert_int_equal(store_last(f->store), last);
+    /* Nothing is left for the next one. */
+    head_forget(f->head, make_file(f, "a"), 1);
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "");
+    head_forget(f->head, make_file(f, "b"), 1);
+    assert_int_equal(head_seal_as(f->head, "ann", &tid), 0);
+    assert_int_equal(store_last(f->store), last + 2);
+    assert_newest_user(f, "ann");
+    assert_int_equal(head_seal_as(f->head, "bob", &again), 0);
+    assert_int_equal(again, tid);
+    assert_int_equal(head_seal_as(f->head, "ann", NULL), 0); /* nobody waits for bob's name */
+}
+
+static void test_head__a_head_may_have_one_user(void **state) {
+    struct fixture *f = *state;
+    close_head(f, &(struct head_options){.dirty_limit_bytes = UINT64_C(64) << 20, .user = "ann"});
+    change_as(f, 7, "a");
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "ann");
+    change_as(f, 7, "b");
+    assert_int_equal(head_seal(f->head, "bob", "told", NULL), 0);
+    assert_newest_user(f, "bob");
+    uint64_t last = store_last(f->store);
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_int_equal(store_last(f->store), last);
+    change_as(f, HEAD_NOBODY, "c");
+    close_head(f, &(struct head_options){.dirty_limit_bytes = UINT64_C(64) << 20}); /* what closing seals, too */
+    assert_newest_user(f, "ann");
+}
+
+static void name_number(void *context, uint32_t uid, char name[HEAD_USER_SIZE]) {
+    ++*(unsigned *)context;
+    (void)snprintf(name, HEAD_USER_SIZE, "user%u", uid);
+}
+
+static void test_head__the_one_who_made_all_changes_is_named(void **state) {
+    struct fixture *f = *state;
+    unsigned asked = 0;
+    close_head(f, &(struct head_options){
+                      .dirty_limit_bytes = UINT64_C(64) << 20, .name_user = name_number, .name_context = &asked});
+    change_as(f, 7, "a");
+    change_as(f, HEAD_NOBODY, "b"); /* as write-back is: it does not count */
+    change_as(f, 7, "c");
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "user7");
+    change_as(f, 0, "d");
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "user0");
+    assert_int_equal(asked, 2);
+
+    change_as(f, 7, "e");
+    change_as(f, 8, "f");
+    change_as(f, 8, "g");
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "");
+    change_as(f, HEAD_NOBODY, "h");
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "");
+    change_as(f, 8, "i");
+    assert_int_equal(head_seal(f->head, "ann", NULL, NULL), 0);
+    assert_newest_user(f, "ann");
+    assert_int_equal(asked, 2);
+
+    /* What failed changed nothing; what a commit that failed had is still whose it was. */
+    struct head_attr attr;
+    head_act_as(f->head, 9);
+    assert_int_equal(head_make(f->head, ROOT_OID, "i", 1, S_IFREG, 0, NULL, &caller, &attr), -EEXIST);
+    change_as(f, 8, "j");
+    storage_fault_set(f->fault, &(struct storage_fault){"commit", 1, STORE_FULL, true});
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), -ENOSPC);
+    storage_fault_set(f->fault, NULL);
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "user8");
+    change_as(f, 8, "k");
+    storage_fault_set(f->fault, &(struct storage_fault){"commit", 1, STORE_FULL, true});
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), -ENOSPC);
+    head_act_as(f->head, 9);
+    assert_int_equal(head_unlink(f->head, ROOT_OID, "a", 1), 0);
+    storage_fault_set(f->fault, NULL);
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_newest_user(f, "");
+    head_act_as(f->head, HEAD_NOBODY);
+    close_head(f, &(struct head_options){.dirty_limit_bytes = UINT64_C(64) << 20}); /* `asked` ends here */
+}
+
 static void test_head__a_commit_without_space_is_tried_again_with_all_it_had(void **state) {
     struct fixture *f = *state;
     struct head_attr attr;
@@ -765,6 +876,9 @@ int main(void) {
         TEST(test_head__times_stay_where_they_are_kept_elsewhere),
         TEST(test_head__extended_attributes_and_acls),
         TEST(test_head__a_message_makes_a_transaction_of_its_own),
+        TEST(test_head__who_commits_is_named_only_if_something_is_pending),
+        TEST(test_head__a_head_may_have_one_user),
+        TEST(test_head__the_one_who_made_all_changes_is_named),
         TEST(test_head__a_commit_without_space_is_tried_again_with_all_it_had),
         TEST(test_head__a_failed_disk_ends_writing_but_not_reading),
         TEST(test_head__random_operations_match_a_model),

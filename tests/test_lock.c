@@ -50,6 +50,32 @@ static void test_lock__second_writer_is_told_who_holds_it(void **state) {
     writer_lock_release(lock);
 }
 
+static void test_lock__a_reader_keeps_writers_out(void **state) {
+    const char *directory = *state;
+    struct writer_lock *lock;
+    struct lock_holder holder;
+    struct error err;
+    int fd, other;
+    assert_int_equal(reader_lock_acquire(directory, &fd), STORE_ABSENT);
+    assert_int_equal(writer_lock_acquire(directory, "/gone", &lock, &err), STORE_OK);
+    assert_int_equal(reader_lock_acquire(directory, &fd), STORE_LOCKED);
+    assert_int_equal(reader_lock_check(directory, NULL), STORE_OK);
+    writer_lock_release(lock);
+    assert_int_equal(reader_lock_acquire(directory, &fd), STORE_OK);
+    assert_int_equal(reader_lock_acquire(directory, &other), STORE_OK);
+    assert_int_equal(reader_lock_check(directory, NULL), STORE_LOCKED);
+    /* The text of the last writer is not told of a reader. */
+    assert_int_equal(writer_lock_holder(directory, &holder), STORE_ABSENT);
+    assert_int_equal(writer_lock_acquire(directory, "", &lock, &err), STORE_LOCKED);
+    assert_null(strstr(err.text, "/gone"));
+    assert_non_null(strstr(err.text, "disk full"));
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(writer_lock_acquire(directory, "", &lock, NULL), STORE_LOCKED);
+    assert_int_equal(close(other), 0);
+    assert_int_equal(writer_lock_acquire(directory, "", &lock, &err), STORE_OK);
+    writer_lock_release(lock);
+}
+
 static void test_lock__holder_is_told_without_disturbing(void **state) {
     const char *directory = *state;
     struct writer_lock *lock, *second;
@@ -165,6 +191,7 @@ static void test_lock__missing_directory_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_lock__second_writer_is_told_who_holds_it),
+        TEST(test_lock__a_reader_keeps_writers_out),
         TEST(test_lock__holder_is_told_without_disturbing),
         TEST(test_lock__crash_releases_it),
         TEST(test_lock__fork_keeps_it),

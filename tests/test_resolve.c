@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -163,6 +164,40 @@ static void test_resolve__the_future_is_refused(void **state) {
                      RESOLVE_FUTURE);
     assert_string_equal(err.text, "cannot open a view in the future");
     assert_int_equal(resolve_errno(RESOLVE_FUTURE), ENOENT);
+}
+
+static int check_tid(struct fixture *fixture, const char *text) {
+    struct when when;
+    struct error err = {.text = ""};
+    assert_int_equal(when_parse(text, strlen(text), fixture->now, &when, NULL), STORE_OK);
+    int rc = resolve_check_tid(fixture->sample->store, &when, fixture->now, &err);
+    assert_true(rc == STORE_OK || strstr(err.text, text) || strchr(text, '~'));
+    return rc;
+}
+
+static void test_resolve__a_typed_tid_must_be_that_of_a_transaction(void **state) {
+    struct fixture *fixture = *state;
+    char text[64];
+    for (size_t seq = 1; seq <= COMMITS; seq++) {
+        assert_int_equal(check_tid(fixture, tid_text(fixture->tids[seq], text)), STORE_OK);
+        assert_int_equal(check_tid(fixture, tid_text(fixture->tids[seq] + 1, text)), RESOLVE_NO_TID);
+        assert_int_equal(check_tid(fixture, tid_text(fixture->tids[seq] - 1, text)), RESOLVE_NO_TID);
+    }
+    (void)snprintf(text, sizeof text, "%016" PRIx64 "~1", fixture->tids[2] + 1);
+    assert_int_equal(check_tid(fixture, text), RESOLVE_NO_TID);
+    assert_int_equal(check_tid(fixture, "03c4857600000000"), RESOLVE_NO_TID);
+    assert_int_equal(resolve_errno(RESOLVE_NO_TID), ENOENT);
+    /* Not this function's business. */
+    assert_int_equal(check_tid(fixture, "7fffffffffffffff"), STORE_OK);
+    assert_int_equal(check_tid(fixture, "0000000000000000"), STORE_OK);
+    assert_int_equal(check_tid(fixture, "1985"), STORE_OK);
+    assert_int_equal(check_tid(fixture, "no-such-tag"), STORE_OK);
+    /* What is packed away is a transaction still; a clock that was set back changes nothing. */
+    sample_move_horizon(fixture->sample, 3, 1795343400);
+    assert_int_equal(check_tid(fixture, tid_text(fixture->tids[1], text)), STORE_OK);
+    fixture->now = sample_time(fixture->sample, -3600);
+    assert_int_equal(check_tid(fixture, tid_text(fixture->tids[COMMITS], text)), STORE_OK);
+    assert_int_equal(check_tid(fixture, tid_text(fixture->tids[COMMITS] - 1, text)), RESOLVE_NO_TID);
 }
 
 static void test_resolve__a_clock_set_back_hides_nothing(void **state) {
@@ -337,6 +372,7 @@ int main(void) {
         TEST(test_resolve__tags),
         TEST(test_resolve__the_name_is_the_same_view_for_ever),
         TEST(test_resolve__malformed_is_refused_with_a_sentence),
+        TEST(test_resolve__a_typed_tid_must_be_that_of_a_transaction),
         TEST(test_resolve__packed_away_says_what_and_when),
         TEST(test_resolve__a_reader_sees_no_more_than_it_was_told_of),
     };

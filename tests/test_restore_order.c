@@ -13,7 +13,7 @@
 
 static const char *const paths[] = {"", "a/b", "name\nwith a line's end"};
 static const uint64_t seqs[] = {3, UINT64_C(1) << 40};
-static const struct restore_choice choices[] = {{.path = "kept", .keep = true},
+static const struct restore_choice choices[] = {{.path = "whole", .comes = true, .whole = true},
                                                 {.path = "picked", .data = (const uint8_t *)"\0\1\2", .length = 3}};
 static const struct restore_order sample = {.request = {.kind = RESTORE_UNDO,
                                                         .before = 7,
@@ -48,8 +48,9 @@ static void test_restore_order__decodes_what_it_encodes(void **state) {
     assert_int_equal(request->seq_count, 2);
     assert_memory_equal(request->seqs, seqs, sizeof seqs);
     assert_int_equal(request->choice_count, 2);
-    assert_string_equal(request->choices[0].path, "kept");
-    assert_true(request->choices[0].keep);
+    assert_string_equal(request->choices[0].path, "whole");
+    assert_true(request->choices[0].comes && request->choices[0].whole);
+    assert_false(request->choices[1].comes || request->choices[1].whole);
     assert_string_equal(request->choices[1].path, "picked");
     assert_int_equal(request->choices[1].length, 3);
     assert_memory_equal(request->choices[1].data, "\0\1\2", 3);

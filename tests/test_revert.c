@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "history/restore.h"
 #include "tests/changing.h"
@@ -320,13 +321,15 @@ static void test_revert__takes_choices(void **state) {
     (void)state;
     changing_write(c, "a", "one\n");
     changing_write(c, "b", "one\n");
+    changing_write(c, "d", "one\n");
     uint64_t before = changing_commit(c, "made") + 1;
     changing_write(c, "a", "two\n");
     changing_write(c, "b", "two\n");
+    changing_remove(c, "d");
     uint64_t base = changing_commit(c, "changed");
     const char *path = "";
     const struct restore_choice choices[] = {{.path = "a", .data = (const uint8_t *)"three\n", .length = 6},
-                                             {.path = "b", .keep = true}};
+                                             {.path = "d", .comes = true, .whole = true}};
     struct restore_request request = request_for(before, &path, 1);
     request.choices = choices;
     request.choice_count = 2;
@@ -335,9 +338,6 @@ static void test_revert__takes_choices(void **state) {
     changing_write(c, "c", "meanwhile\n");
     assert_int_equal(restore_run(c->store, c->head, &request, base, "u", "m", &result, &err), STORE_INVALID);
     base = store_last(c->store);
-    const struct restore_choice more[] = {choices[0], choices[1], {.path = "c", .keep = true}};
-    request.choices = more;
-    request.choice_count = 3;
     assert_int_equal(restore_run(c->store, c->head, &request, base, "u", "m", &result, &err), STORE_OK);
     assert_int_equal(result.outcome, RESTORE_DONE);
     restore_touched_release(&result.touched);
@@ -346,6 +346,9 @@ static void test_revert__takes_choices(void **state) {
     free(text);
     text = changing_read(c, "b");
     assert_string_equal(text, "two\n");
+    free(text);
+    text = changing_read(c, "d");
+    assert_string_equal(text, "one\n");
     free(text);
     text = changing_read(c, "c");
     assert_string_equal(text, "meanwhile\n");
@@ -386,10 +389,208 @@ static void test_revert__plans_what_it_does(void **state) {
     assert_string_equal(text, "M a a 1\nA - b 0\nR d c 0\nD e - 0\nT t t 0\n");
     assert_int_equal(store_last(c->store), base);
     restore_plan_free(plan);
-    char *message = restore_message(c->store, &request);
+    char *message = restore_message(c->store, &request, NULL);
     assert_non_null(strstr(message, "revert / to 0"));
     free(message);
     changing_free(c);
+}
+
+/* The steps of a plan, as "M old new" lines. */
+static void assert_steps(struct changing *c, const struct restore_request *request, const char *expected) {
+    struct restore_plan *plan;
+    struct error err = {0};
+    size_t count;
+    char text[512] = "";
+    assert_int_equal(restore_plan_make(c->store, store_last(c->store), request, NULL, NULL, &plan, &err), STORE_OK);
+    const struct restore_step *steps = restore_plan_steps(plan, &count);
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(text);
+        (void)snprintf(text + length, sizeof text - length, "%c %s %s\n", (char)steps[i].change.kind,
+                       steps[i].change.old_path ? steps[i].change.old_path : "-",
+                       steps[i].change.new_path ? steps[i].change.new_path : "-");
+    }
+    assert_string_equal(text, expected);
+    restore_plan_free(plan);
+}
+
+static void test_revert__tells_every_name_that_changes(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_write(c, "f", "1\n");
+    changing_link(c, "f", "g");
+    changing_link(c, "f", "h");
+    uint64_t before = changing_commit(c, "made") + 1;
+    changing_write(c, "f", "2\n");
+    changing_rename(c, "h", "i", 0);
+    changing_commit(c, "changed");
+    const char *path = "f";
+    struct restore_request request = request_for(before, &path, 1);
+    assert_steps(c, &request, "M f f\nM g g\nM i i\n");
+    path = "";
+    assert_steps(c, &request, "M f f\nM g g\nR i h\n");
+    changing_free(c);
+}
+
+/* A name that is gone leads again to the file that still has another of its names of then. */
+static void test_revert__links_to_what_still_has_a_name_of_then(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_write(c, "h1", "h\n");
+    changing_link(c, "h1", "h2");
+    changing_write(c, "x", "x\n");
+    uint64_t before = changing_commit(c, "made") + 1;
+    changing_remove(c, "h1");
+    changing_write(c, "h2", "later\n");
+    changing_rename(c, "x", "x2", 0);
+    changing_commit(c, "changed");
+    const char *path = "h1";
+    struct restore_request request = request_for(before, &path, 1);
+    assert_steps(c, &request, "A - h1\nM h2 h2\n");
+    revert(c, before, "h1");
+    assert_int_equal(changing_find(c, "h1"), changing_find(c, "h2"));
+    char *text = changing_read(c, "h2");
+    assert_string_equal(text, "h\n");
+    free(text);
+    changing_remove(c, "h1");
+    changing_commit(c, "removed again");
+    request.keep_new = true;
+    run(c, &request, RESTORE_DONE);
+    assert_int_equal(changing_find(c, "h1"), changing_find(c, "h2"));
+    /* What has another name now, which nobody named, is copied. */
+    revert(c, before, "x");
+    assert_int_not_equal(changing_find(c, "x"), changing_find(c, "x2"));
+    assert_int_not_equal(changing_find(c, "x2"), 0);
+    changing_free(c);
+}
+
+static void test_revert__to_before_the_first_transaction_is_refused(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_write(c, "f", "1\n");
+    uint64_t base = changing_commit(c, "made");
+    const char *path = "";
+    const struct restore_request request = request_for(1, &path, 1);
+    struct restore_plan *plan;
+    struct error err = {0};
+    assert_int_equal(restore_plan_make(c->store, base, &request, NULL, NULL, &plan, &err), STORE_INVALID);
+    assert_non_null(strstr(err.text, "before the first transaction: there is nothing to put back"));
+    changing_free(c);
+}
+
+/* Of a tree with something of everything each step alone does what it says and nothing else. */
+static void test_revert__does_one_step_alone(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_mkdir(c, "gone");
+    changing_mkdir(c, "gone/deep");
+    changing_write(c, "gone/deep/x", "x\n");
+    changing_write(c, "gone/y", "y\n");
+    changing_mkdir(c, "d");
+    changing_write(c, "d/f", "1\n");
+    changing_write(c, "a", "1\n");
+    uint64_t before = changing_commit(c, "made") + 1;
+    changing_remove(c, "gone");
+    changing_rename(c, "d", "e", 0);
+    changing_write(c, "e/f", "2\n");
+    changing_chmod(c, "a", 0600);
+    changing_mkdir(c, "new");
+    changing_write(c, "new/z", "z\n");
+    uint64_t base = changing_commit(c, "changed");
+    const char *path = "";
+    static const struct {
+        const char *path;
+        bool comes;
+        const char *steps;
+    } tries[] = {
+        {"a", false, "M a a\n"},
+        {"gone/y", true, "A - gone\nA - gone/y\n"},
+        {"gone/deep/x", true, "A - gone\nA - gone/deep\nA - gone/deep/x\n"},
+        {"gone", true, "A - gone\n"},
+        {"e", false, "R e d\n"},
+        {"e/f", false, "M e/f e/f\n"},
+        {"new/z", false, "D new/z -\n"},
+    };
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        const struct restore_choice choice = {.path = tries[i].path, .comes = tries[i].comes, .whole = true};
+        struct restore_request request = request_for(before, &path, 1);
+        request.choices = &choice;
+        request.choice_count = 1;
+        assert_steps(c, &request, tries[i].steps);
+        run(c, &request, RESTORE_DONE);
+        revert(c, base + 1, "");
+    }
+    /* With something in it that is to stay it does not go. */
+    const struct restore_choice choice = {.path = "new", .whole = true};
+    struct restore_request request = request_for(before, &path, 1);
+    request.choices = &choice;
+    request.choice_count = 1;
+    run(c, &request, RESTORE_CONFLICT);
+    changing_free(c);
+}
+
+/* Any steps of any plan, chosen at random: what was not chosen is as it was. */
+static void test_revert__does_any_steps_alone(void **state) {
+    (void)state;
+    unsigned done = 0;
+    for (uint64_t seed = 200; seed <= 230; seed++) {
+        struct changing *c = changing_new(seed);
+        for (unsigned i = 0; i < 10; i++) {
+            changing_random(c, 12);
+            changing_commit(c, "changed");
+        }
+        for (unsigned i = 0; i < 6; i++) {
+            uint64_t before = 2 + changing_below(c, store_last(c->store) - 1);
+            const char *path = "";
+            struct restore_request request = request_for(before, &path, 1);
+            struct restore_plan *plan;
+            struct error err = {0};
+            size_t count, chosen = 0;
+            assert_int_equal(restore_plan_make(c->store, store_last(c->store), &request, NULL, NULL, &plan, &err),
+                             STORE_OK);
+            const struct restore_step *steps = restore_plan_steps(plan, &count);
+            struct restore_choice *choices = calloc(count + 1, sizeof *choices);
+            assert_non_null(choices);
+            for (size_t k = 0; k < count; k++) {
+                const struct change *change = &steps[k].change;
+                if (changing_below(c, 2))
+                    choices[chosen++] =
+                        (struct restore_choice){.path = change->old_path ? change->old_path : change->new_path,
+                                                .comes = !change->old_path,
+                                                .whole = true};
+            }
+            request.choices = choices;
+            request.choice_count = chosen;
+            struct restore_result result;
+            if (chosen > 0) {
+                struct restore_plan *partial;
+                size_t kept, conflicts;
+                assert_int_equal(
+                    restore_plan_make(c->store, store_last(c->store), &request, NULL, NULL, &partial, &err), STORE_OK);
+                (void)restore_plan_conflicts(partial, &conflicts);
+                const struct restore_step *left = restore_plan_steps(partial, &kept);
+                for (size_t k = 0; k < kept && conflicts == 0; k++) {
+                    /* Chosen, another name of what was chosen, or a directory that something needs. */
+                    bool asked = left[k].change.kind == CHANGE_ADDED && S_ISDIR(left[k].change.new.mode);
+                    asked |= left[k].change.kind == CHANGE_MODIFIED && left[k].change.old.nlink > 1;
+                    for (size_t n = 0; n < chosen && !asked; n++)
+                        asked = strcmp(choices[n].path, left[k].change.old_path ? left[k].change.old_path
+                                                                                : left[k].change.new_path) == 0;
+                    if (!asked)
+                        fail_msg("seed %" PRIu64 ": %c %s was not chosen", seed, (char)left[k].change.kind,
+                                 left[k].change.old_path ? left[k].change.old_path : left[k].change.new_path);
+                }
+                restore_plan_free(partial);
+                if (restore_run(c->store, c->head, &request, 0, "somebody", "some", &result, &err) != STORE_OK)
+                    fail_msg("seed %" PRIu64 ": %s", seed, err.text);
+                done += result.outcome == RESTORE_DONE;
+                restore_touched_release(&result.touched);
+            }
+            free(choices);
+            restore_plan_free(plan);
+        }
+        changing_free(c);
+    }
+    assert_true(done > 20);
 }
 
 static void test_revert__of_what_never_was_says_so(void **state) {
@@ -416,6 +617,11 @@ int main(void) {
         cmocka_unit_test(test_revert__keep_new_deletes_and_moves_nothing),
         cmocka_unit_test(test_revert__takes_choices),
         cmocka_unit_test(test_revert__plans_what_it_does),
+        cmocka_unit_test(test_revert__tells_every_name_that_changes),
+        cmocka_unit_test(test_revert__links_to_what_still_has_a_name_of_then),
+        cmocka_unit_test(test_revert__to_before_the_first_transaction_is_refused),
+        cmocka_unit_test(test_revert__does_one_step_alone),
+        cmocka_unit_test(test_revert__does_any_steps_alone),
         cmocka_unit_test(test_revert__of_what_never_was_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

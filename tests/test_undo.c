@@ -23,7 +23,7 @@ static enum restore_outcome undo_all(struct changing *c, const uint64_t *seqs, s
     struct restore_result result;
     struct error err = {0};
     uint64_t last = store_last(c->store);
-    char *message = restore_message(c->store, &request);
+    char *message = restore_message(c->store, &request, NULL);
     assert_non_null(message);
     if (restore_run(c->store, c->head, &request, 0, "somebody", message, &result, &err) != STORE_OK)
         fail_msg("%s", err.text);
@@ -377,6 +377,129 @@ static void test_undo__conflicts_change_nothing(void **state) {
     changing_free(c);
 }
 
+/* The transaction that a conflict names is the one that is in the way, not whichever came last. */
+static void test_undo__conflicts_name_what_is_in_the_way(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_mkdir(c, "d");
+    changing_write(c, "d/x", "1\n");
+    uint64_t seq = changing_commit(c, "made");
+    changing_rename(c, "d", "D", 0);
+    uint64_t renamed = changing_commit(c, "renamed");
+    changing_write(c, "D/y", "y\n");
+    changing_commit(c, "y");
+    changing_chmod(c, "D", 0700);
+    changing_commit(c, "mode");
+    char expected[512];
+    (void)snprintf(expected, sizeof expected, "D: it was renamed since, %" PRIu64 " %" PRIu64 "\n", seq, renamed);
+    assert_conflicts(c, seq, expected);
+    changing_free(c);
+}
+
+static void test_undo__conflicts_name_who_changed_that_part(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_write(c, "f", "1\n");
+    changing_write(c, "m", "1\n");
+    changing_mkdir(c, "d");
+    changing_commit(c, "made");
+    changing_write(c, "f", "2\n");
+    changing_chmod(c, "m", 0600);
+    changing_write(c, "d/new", "new\n");
+    changing_mkdir(c, "e");
+    uint64_t seq = changing_commit(c, "to undo");
+    changing_write(c, "f", "3\n");
+    changing_chmod(c, "m", 0640);
+    changing_write(c, "e/later", "later\n");
+    changing_write(c, "d/new", "newer\n");
+    uint64_t later = changing_commit(c, "in the way");
+    changing_chmod(c, "f", 0600);
+    changing_write(c, "m", "2\n");
+    changing_chmod(c, "e", 0700);
+    changing_set_xattr(c, "d/new", "user.a", "1");
+    uint64_t attribute = changing_commit(c, "other parts");
+    changing_rename(c, "f", "g", 0);
+    changing_rename(c, "d/new", "d/newest", 0);
+    changing_rename(c, "d/newest", "d/new", 0);
+    changing_commit(c, "other names");
+    char expected[512];
+    (void)snprintf(expected, sizeof expected,
+                   "d/new: it was changed since, %" PRIu64 " %" PRIu64 "\n"
+                   "e: there are later names in it, %" PRIu64 " %" PRIu64 "\n"
+                   "g: its content was changed since in the same lines, %" PRIu64 " %" PRIu64 "\n"
+                   "m: its mode was changed since, %" PRIu64 " %" PRIu64 "\n",
+                   seq, attribute, seq, later, seq, later, seq, later);
+    assert_conflicts(c, seq, expected);
+    changing_free(c);
+}
+
+/* Of a file with several names each conflict is told under the name that it is about. */
+static void test_undo__conflicts_of_links_have_their_names(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_write(c, "a", "1\n");
+    changing_link(c, "a", "b");
+    changing_link(c, "a", "old");
+    changing_commit(c, "made");
+    changing_write(c, "a", "2\n");
+    changing_rename(c, "old", "new", 0);
+    uint64_t seq = changing_commit(c, "to undo");
+    changing_write(c, "a", "3\n");
+    uint64_t content = changing_commit(c, "content");
+    changing_rename(c, "new", "newest", 0);
+    uint64_t renamed = changing_commit(c, "renamed");
+    char expected[512];
+    (void)snprintf(expected, sizeof expected,
+                   "a: its content was changed since in the same lines, %" PRIu64 " %" PRIu64 "\n"
+                   "b: its content was changed since in the same lines, %" PRIu64 " %" PRIu64 "\n"
+                   "new: it was renamed since, %" PRIu64 " %" PRIu64 "\n"
+                   "new: its content was changed since in the same lines, %" PRIu64 " %" PRIu64 "\n",
+                   seq, content, seq, content, seq, renamed, seq, content);
+    assert_conflicts(c, seq, expected);
+    changing_free(c);
+}
+
+/* Something that is merged has a side of its own. */
+static void test_undo__tells_what_merging_gives(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_write(c, "f", "1\n2\n3\n4\n5\n6\n7\n");
+    changing_commit(c, "made");
+    changing_write(c, "f", "one\n2\n3\n4\n5\n6\n7\n");
+    uint64_t seq = changing_commit(c, "one");
+    changing_write(c, "f", "one\n2\n3\n4\n5\n6\nseven\n");
+    uint64_t base = changing_commit(c, "seven");
+    const struct restore_request request = {.kind = RESTORE_UNDO, .seqs = &seq, .seq_count = 1};
+    struct restore_plan *plan;
+    struct error err = {0};
+    size_t count;
+    assert_int_equal(restore_plan_make(c->store, base, &request, NULL, NULL, &plan, &err), STORE_OK);
+    const struct restore_step *steps = restore_plan_steps(plan, &count);
+    assert_int_equal(count, 1);
+    assert_true(steps[0].merged);
+    assert_int_equal(steps[0].change.new.oid, changing_find(c, "f"));
+    assert_int_equal(steps[0].change.new.size, strlen("1\n2\n3\n4\n5\n6\nseven\n"));
+    restore_plan_free(plan);
+    changing_free(c);
+}
+
+static void test_undo__keeps_what_it_undid_below_a_message(void **state) {
+    struct changing *c = changing_new(1);
+    (void)state;
+    changing_write(c, "f", "1\n");
+    uint64_t seqs[] = {changing_commit(c, "first line\nsecond line"), 0};
+    changing_write(c, "f", "2\n");
+    seqs[1] = changing_commit(c, "");
+    struct restore_request request = {.kind = RESTORE_UNDO, .seqs = seqs, .seq_count = 2};
+    char *message = restore_message(c->store, &request, "because\n");
+    assert_non_null(message);
+    assert_memory_equal(message, "because\n\nundo 0", 14);
+    assert_non_null(strstr(message, ": first line\nundo 0"));
+    assert_null(strstr(message, "second line"));
+    free(message);
+    changing_free(c);
+}
+
 static void test_undo__of_what_cannot_be_undone_says_why(void **state) {
     struct changing *c = changing_new(1);
     (void)state;
@@ -430,6 +553,11 @@ int main(void) {
         cmocka_unit_test(test_undo__merges_names),
         cmocka_unit_test(test_undo__merges_attributes),
         cmocka_unit_test(test_undo__conflicts_change_nothing),
+        cmocka_unit_test(test_undo__conflicts_name_what_is_in_the_way),
+        cmocka_unit_test(test_undo__conflicts_name_who_changed_that_part),
+        cmocka_unit_test(test_undo__conflicts_of_links_have_their_names),
+        cmocka_unit_test(test_undo__tells_what_merging_gives),
+        cmocka_unit_test(test_undo__keeps_what_it_undid_below_a_message),
         cmocka_unit_test(test_undo__of_what_cannot_be_undone_says_why),
         cmocka_unit_test(test_undo__of_what_is_packed_says_so),
     };
