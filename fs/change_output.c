@@ -81,6 +81,12 @@ bool change_output_find(const struct change_output *output, struct store *store,
     prepared.progress = show_progress;
     prepared.context = &progress;
     int rc = diff_run(store, &prepared, list);
+    /* Of paths that changed only because a directory above was renamed, this tells. */
+    if (rc == 0 && list->count == 0 && prepared.path_count > 0 && !prepared.each_file && !prepared.no_renames) {
+        rc = diff_paths_moved(store, &prepared, &prepared.each_file);
+        if (rc == 0 && prepared.each_file)
+            rc = diff_run(store, &prepared, list);
+    }
     progress_clear(&progress);
     if (rc == STORE_PACKED)
         output_error("what was there before is packed away; `tidfs info` says up to when");

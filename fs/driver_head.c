@@ -170,6 +170,56 @@ void driver_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 
 /* ---- attributes and content ---- */
 
+/* Whether the caller is in a group: of what it is in besides its own the kernel does not tell us; /proc does, if it shows the caller. (libfuse
+ * 3.14 has fuse_req_getgroups for this, which reads past the end of its buffer.) */
+static bool caller_in_group(fuse_req_t req, gid_t gid) {
+    static const char prefix[] = "Groups:";
+    const struct fuse_ctx *caller = fuse_req_ctx(req);
+    char path[32], *line = NULL;
+    size_t size = 0;
+    if (caller->uid == 0 || caller->gid == gid) {
+        return true;
+    }
+    (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)caller->pid);
+    FILE *status = fopen(path, "re");
+    if (status == NULL) {
+        return false;
+    }
+    bool in = false;
+    while (getline(&line, &size, status) > 0) {
+        if (strncmp(line, prefix, sizeof prefix - 1) != 0) {
+            continue;
+        }
+        char *at = line + sizeof prefix - 1, *end;
+        for (unsigned long group = strtoul(at, &end, 10); end != at && !in; group = strtoul(at, &end, 10)) {
+            in = group == gid;
+            at = end;
+        }
+        break;
+    }
+    free(line);
+    (void)fclose(status);
+    return in;
+}
+
+/* Whether a change of a file's data or owner takes its setgid bit. When the group may execute it, the kernel sees to that; else it leaves the bit, which
+ * by Linux's rule stays only if the file's group is one of the caller's. */
+static bool loses_setgid(fuse_req_t req, struct head *head, uint64_t oid, uint32_t *mode) {
+    struct head_attr attr;
+    if (fuse_req_ctx(req)->uid == 0 || head_getattr(head, oid, &attr) != 0 || S_ISDIR(attr.mode) ||
+        (attr.mode & (S_ISGID | S_IXGRP)) != S_ISGID || caller_in_group(req, attr.gid)) {
+        return false;
+    }
+    *mode = attr.mode & ~(uint32_t)S_ISGID;
+    return true;
+}
+
+/* Before data changes: a moment without the bit harms nobody. */
+static int drop_privileges(fuse_req_t req, struct head *head, uint64_t oid) {
+    struct head_attr attr;
+    return loses_setgid(req, head, oid, &attr.mode) ? head_setattr(head, oid, HEAD_SET_MODE, &attr, &attr) : 0;
+}
+
 static unsigned setattr_bits(int to_set) {
     static const struct {
         int fuse;
@@ -220,6 +270,12 @@ void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
     if (rc == 0 && driver->shared && written_back(driver, req, to_set)) {
         head_act_as(driver->head, HEAD_NOBODY);
     }
+    uint32_t mode;
+    if (rc == 0 && (to_set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) &&
+        loses_setgid(req, driver->head, oid, &mode)) {
+        set.mode = valid & HEAD_SET_MODE ? set.mode & ~(uint32_t)S_ISGID : mode;
+        valid |= HEAD_SET_MODE;
+    }
     if (rc == 0) {
         rc = head_setattr(driver->head, oid, valid, &set, &now);
     }
@@ -241,13 +297,16 @@ void driver_op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t siz
         /* Written through a shared mapping, which the kernel lets whoever may write the file by its mode have: its pages
          * now differ from what they show. */
         housekeeping_drop_pages(driver, id);
-    } else if (written == 0) {
+    } else if (written == 0 && (written = drop_privileges(req, driver->head, oid)) == 0) {
         written = head_write(driver->head, oid, (uint64_t)offset, size, (const uint8_t *)data, driver->write_back);
     }
     if (written < 0) {
         fuse_reply_err(req, (int)-written);
     } else {
         fuse_reply_write(req, (size_t)written);
+    }
+    if (written > 0 && driver->write_back) {
+        driver_blocks_changed(driver, id);
     }
 }
 
@@ -257,6 +316,9 @@ void driver_op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, 
     struct driver *driver = driver_request(req, REQUEST_FALLOCATE);
     uint64_t oid;
     int rc = writable(req, driver, id, &oid);
+    if (rc == 0) {
+        rc = drop_privileges(req, driver->head, oid);
+    }
     if (rc == 0) {
         rc = head_fallocate(driver->head, oid, mode, (uint64_t)offset, (uint64_t)length, driver->write_back);
     }
@@ -286,6 +348,9 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
         rc = -EXDEV; /* README: the kernel copies it by reading */
     }
     if (rc == 0) {
+        rc = drop_privileges(req, driver->head, to);
+    }
+    if (rc == 0) {
         rc = head_copy_range(driver->head, oid, before, (uint64_t)source_offset, to, (uint64_t)target_offset,
                              length < COPY_MAX ? length : COPY_MAX, driver->write_back, &copied);
     }
@@ -297,38 +362,6 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
 }
 
 /* ---- attributes with names ---- */
-
-/* Whether the caller is in a group: of what it is in besides its own the kernel does not tell us; /proc does, if it shows the caller. (libfuse
- * 3.14 has fuse_req_getgroups for this, which reads past the end of its buffer.) */
-static bool caller_in_group(fuse_req_t req, gid_t gid) {
-    static const char prefix[] = "Groups:";
-    const struct fuse_ctx *caller = fuse_req_ctx(req);
-    char path[32], *line = NULL;
-    size_t size = 0;
-    if (caller->uid == 0 || caller->gid == gid) {
-        return true;
-    }
-    (void)snprintf(path, sizeof path, "/proc/%ld/status", (long)caller->pid);
-    FILE *status = fopen(path, "re");
-    if (status == NULL) {
-        return false;
-    }
-    bool in = false;
-    while (getline(&line, &size, status) > 0) {
-        if (strncmp(line, prefix, sizeof prefix - 1) != 0) {
-            continue;
-        }
-        char *at = line + sizeof prefix - 1, *end;
-        for (unsigned long group = strtoul(at, &end, 10); end != at && !in; group = strtoul(at, &end, 10)) {
-            in = group == gid;
-            at = end;
-        }
-        break;
-    }
-    free(line);
-    (void)fclose(status);
-    return in;
-}
 
 /* Who gives a file an access ACL loses its setgid bit if the file's group is not one of theirs, as with chmod. There the kernel sees to it; here it
  * would only tell, in a way that libfuse does not pass on. Before the ACL is set: a moment without the bit harms nobody. */

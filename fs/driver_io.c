@@ -103,12 +103,19 @@ void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
     buffers_give(driver->buffers, buffer, size);
 }
 
+void driver_blocks_changed(struct driver *driver, fuse_ino_t id) {
+    (void)fuse_lowlevel_notify_inval_inode(driver->session, id, -1, 0);
+}
+
 /* One transaction holds everything, so making one file durable makes all of them so. */
 static void make_durable(fuse_req_t req, struct driver *driver, fuse_ino_t id) {
     struct node node;
     int rc = driver_node(driver, id, &node);
     if (rc == 0 && node.kind == NODE_HEAD && driver->head != NULL) {
         rc = head_seal(driver->head, NULL, NULL, NULL);
+        if (driver->write_back) {
+            driver_blocks_changed(driver, id);
+        }
     }
     fuse_reply_err(req, -rc);
 }

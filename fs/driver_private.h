@@ -290,6 +290,10 @@ void driver_op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
 
 /* ---- driver_io.c ---- */
 
+/* With a write-back cache the kernel keeps a file's attributes while it writes, also st_blocks, which only the store knows: it asks for them anew after
+ * this. With attributes alone it takes no lock that a request may hold. But it may let go of the inode, and wait for its pages then; so inside a request
+ * that is answered already, or that a program with the file open waits for. */
+void driver_blocks_changed(struct driver *driver, fuse_ino_t id);
 void driver_op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
 void driver_op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
 void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file);

@@ -427,6 +427,48 @@ static int examine_candidates(struct diff *diff) {
     return rc;
 }
 
+/* ---- paths below directories that moved ---- */
+
+/* The directory that holds what `path` names. STORE_ABSENT if there is none. */
+static int holder(struct store *store, const char *path, uint64_t before, uint64_t *directory) {
+    *directory = ROOT_OID;
+    int rc = STORE_OK;
+    for (const char *slash; rc == STORE_OK && (slash = strchr(path, '/')) != NULL; path = slash + 1) {
+        uint32_t type;
+        rc = store_lookup(store, *directory, path, (size_t)(slash - path), before, directory, &type);
+    }
+    return rc;
+}
+
+/* The directory that holds `path` on one side stands elsewhere on the other. */
+static int holder_moved(struct store *store, const char *path, uint64_t before, uint64_t other, bool *moved) {
+    uint64_t here, there;
+    struct inode_version *inode;
+    int rc = holder(store, path, before, &here);
+    if (rc != STORE_OK)
+        return rc == STORE_ABSENT ? STORE_OK : rc;
+    rc = holder(store, path, other, &there);
+    if (rc < 0 || (rc == STORE_OK && here == there))
+        return rc;
+    rc = store_inode(store, here, other, &inode);
+    if (rc == STORE_OK) {
+        *moved = true;
+        store_release(store, inode);
+    }
+    return rc == STORE_ABSENT ? STORE_OK : rc;
+}
+
+int diff_paths_moved(struct store *store, const struct diff_options *options, bool *moved) {
+    int rc = STORE_OK;
+    *moved = false;
+    for (size_t i = 0; i < options->path_count && rc == STORE_OK && !*moved; i++) {
+        rc = holder_moved(store, options->paths[i], options->before_a, options->before_b, moved);
+        if (rc == STORE_OK && !*moved)
+            rc = holder_moved(store, options->paths[i], options->before_b, options->before_a, moved);
+    }
+    return rc;
+}
+
 /* ---- the whole ---- */
 
 static const char *sort_path(const struct change *change) {

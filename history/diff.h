@@ -99,6 +99,10 @@ struct diff_options {
  * out of range. A damaged file is told as changed where it was stored anew. */
 int diff_run(struct store *store, const struct diff_options *options, struct change_list *changes);
 
+/* Whether a directory above one of options->paths stands elsewhere on the other side. Its rename is no change of the path, so that of what moved
+ * with it nothing is told unless no_renames or each_file is set. */
+int diff_paths_moved(struct store *store, const struct diff_options *options, bool *moved);
+
 /* What differs between two inodes, CHANGED_*, each known by its revision. STORE_INVALID if their types differ; STORE_ABSENT if one is no
  * inode's revision; STORE_PACKED if one can no longer be read. Times of two different directories never differ. */
 int diff_objects(struct store *store, uint64_t revision_a, uint64_t revision_b, unsigned *what);

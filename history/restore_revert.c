@@ -255,19 +255,25 @@ static int had_name(const struct reverting *r, const struct entry *name, bool *h
     return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
-/* What has neither a name among the reverted paths nor one that it had then is another's file: it is copied. */
-static int is_ours(struct reverting *r, const struct draft_node *node, bool *ours) {
+/* What has neither a name among the reverted paths nor another one that it had then is another's file: it is copied. (The very name that `path` was, in a
+ * directory that was renamed since, is no other one.) */
+static int is_ours(struct reverting *r, const struct draft_node *node, const char *path_then, bool *ours) {
     struct draft *draft = r->draft;
     struct entry_list links;
+    const char *name = "";
+    uint64_t holder = 0;
     *ours = false;
-    int rc = storage_links(store_storage(draft->store), node->oid, draft->before, &links);
+    int rc = source_parent(draft->store, path_then, r->request->before, &holder, &name);
+    if (rc == STORE_OK)
+        rc = storage_links(store_storage(draft->store), node->oid, draft->before, &links);
     if (rc != STORE_OK)
         return rc;
     for (size_t i = 0; i < links.count && !*ours && rc == STORE_OK; i++) {
         struct draft_node *parent;
         struct draft_entry *entry;
         char *path = NULL;
-        if (!node->directory)
+        bool itself = links.items[i].parent == holder && strcmp(links.items[i].name, name) == 0;
+        if (!node->directory && !itself)
             rc = had_name(r, &links.items[i], ours);
         if (rc != STORE_OK || *ours || r->request->keep_new)
             continue;
@@ -293,7 +299,7 @@ static int node_then(struct reverting *r, const struct change *change, enum way 
         return rc;
     bool moves = change->kind == CHANGE_RENAMED && way == WAY_REPLACE, ours = true;
     if (*node && (*node)->oid == change->new.oid && !moves)
-        rc = is_ours(r, *node, &ours);
+        rc = is_ours(r, *node, change->new_path, &ours);
     if (rc != STORE_OK)
         return rc;
     if (!ours)
@@ -456,14 +462,17 @@ int plan_revert(struct restore_plan *plan, const struct restore_request *request
         rc = check_path(&r, request->paths[i]);
     if (rc != STORE_OK)
         return rc;
-    const struct diff_options options = {.before_a = draft->before,
-                                         .before_b = request->before,
-                                         .paths = request->paths,
-                                         .path_count = request->path_count,
-                                         .no_renames = request->keep_new,
-                                         .progress = progress,
-                                         .context = context};
-    rc = diff_run(draft->store, &options, &r.changes);
+    struct diff_options options = {.before_a = draft->before,
+                                   .before_b = request->before,
+                                   .paths = request->paths,
+                                   .path_count = request->path_count,
+                                   .progress = progress,
+                                   .context = context};
+    /* A file whose directory was renamed since comes back at its own path; the directory stays where it is. */
+    rc = diff_paths_moved(draft->store, &options, &options.no_renames);
+    options.no_renames |= request->keep_new;
+    if (rc == STORE_OK)
+        rc = diff_run(draft->store, &options, &r.changes);
     if (rc != STORE_OK)
         return rc;
     rc = each_change(&r, take, true);

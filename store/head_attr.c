@@ -1,6 +1,7 @@
 /* Attributes of the head's objects: setattr, symlink targets, extended attributes. */
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,10 +259,15 @@ static int setxattr_locked(struct head *head, struct object *object, const char 
         return -EEXIST;
     if ((flags & XATTR_REPLACE) && !old)
         return -ENODATA;
-    size_t total = 0;
-    for (size_t i = 0; i < object->xattrs->count; i++)
-        total += strlen(object->xattrs->items[i].name) + object->xattrs->items[i].length + 16;
-    if (total + strlen(name) + size + 64 > XATTR_SET_MAX)
+    size_t total = 0, names = 0;
+    for (size_t i = 0; i < object->xattrs->count; i++) {
+        names += strlen(object->xattrs->items[i].name) + 1;
+        total += object->xattrs->items[i].length + 15;
+    }
+    if (total + names + strlen(name) + size + 64 > XATTR_SET_MAX)
+        return -ENOSPC;
+    /* More names could not be listed, and whoever copies the file would lose them all. */
+    if (!old && names + strlen(name) + 1 > XATTR_LIST_MAX)
         return -ENOSPC;
     bool keep;
     uint32_t mode = object->record.mode;

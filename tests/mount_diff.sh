@@ -544,4 +544,21 @@ test_random_pairs_differ_as_git_says() {
     tidfs verify "$STORE" >/dev/null
 }
 
+test_a_path_below_a_renamed_directory() {
+    new_store
+    mount_store
+    cd "$MNT/head"
+    mkdir d
+    echo 1 >d/f
+    echo 2 >d/g
+    then=$(tidfs commit)
+    mv d e
+    tidfs commit >/dev/null
+    assert_eq 'all' "$(tidfs diff "$then" now)" 'R  d/ -> e/'
+    assert_eq 'the path then' "$(tidfs diff "$then" now d/f)" 'R  d/f -> e/f'
+    assert_eq 'the path now' "$(tidfs diff "$then" now e/f)" 'R  d/f -> e/f'
+    echo 3 >e/f
+    assert_eq 'changed too' "$(tidfs diff "$then" now e/f)" 'M  d/f -> e/f  (content)'
+}
+
 run_tests "$@"

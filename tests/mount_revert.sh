@@ -350,4 +350,21 @@ test_a_full_disk_leaves_nothing_half_done() {
     tidfs verify "$STORE" >/dev/null
 }
 
+test_a_file_comes_back_though_its_directory_was_renamed() {
+    new_store
+    mount_store
+    cd "$MNT/head"
+    mkdir d
+    echo 1 >d/f
+    echo 2 >d/g
+    then=$(tidfs commit)
+    mv d e
+    tidfs commit >/dev/null
+    tidfs revert --at "$then" d/f >/dev/null
+    assert_eq 'what is there' "$(find . -type f | sort | tr '\n' ' ')" './d/f ./e/f ./e/g '
+    assert_eq 'its content' "$(cat d/f)" 1
+    echo changed >d/f
+    assert_eq 'the renamed one' "$(cat e/f)" 1
+}
+
 run_tests "$@"

@@ -237,6 +237,24 @@ static void take_bits(const void *row) {
     }
 }
 
+/* Without the group's execute too, the bit goes if the file's group is not one of the caller's. */
+static void take_foreign_setgid(const void *row) {
+    const struct taking *taking = row;
+    need_root();
+    put_file("source", "s");
+    put_file("file", "text");
+    must(chown("file", ALICE, VISITORS));
+    must(chmod("file", 06666));
+    become(taking->owner ? ALICE : BOB, STAFF);
+    int fd = must(open("file", O_RDWR));
+    taking->run(fd);
+    mode_t expected = taking->from_executable & 06000 ? 06666 : 0666;
+    must_equal(status_of_fd(fd).st_mode & 07777, expected);
+    must_equal(status_of("file").st_mode & 07777, expected);
+    close(fd);
+    become(0, 0);
+}
+
 static void root_keeps_bits(const void *row) {
     (void)row;
     need_root();
@@ -384,6 +402,8 @@ void posix_perm(void) {
     for (size_t i = 0; i < COUNT(takings); i++) {
         snprintf(name, sizeof name, "bits-after-%s", takings[i].name);
         posix_case("perm", name, take_bits, &takings[i]);
+        snprintf(name, sizeof name, "foreign-setgid-after-%s", takings[i].name);
+        posix_case("perm", name, take_foreign_setgid, &takings[i]);
     }
     posix_cases("perm", cases, COUNT(cases));
 }

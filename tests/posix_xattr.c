@@ -2,6 +2,7 @@
 #include "tests/posix.h"
 
 #include <linux/capability.h>
+#include <linux/limits.h>
 #include <sys/xattr.h>
 
 #define NAME_MAX_BYTES  255
@@ -97,6 +98,24 @@ static bool listed(const char *path, const char *name) {
             return true;
     }
     return false;
+}
+
+/* What can be set can be listed: nothing that copies files would tell of names that no list has. */
+static void lists_whatever_is_set(const void *row) {
+    (void)row;
+    static char list[XATTR_LIST_MAX];
+    char name[XATTR_NAME_MAX + 1];
+    int set = 0;
+    put_file("file", "x");
+    for (; set < 1000; set++) {
+        snprintf(name, sizeof name, "user.%0200d", set);
+        if (setxattr("file", name, "", 0, 0)) {
+            must_equal(errno == ENOSPC || errno == E2BIG, 1);
+            break;
+        }
+    }
+    must_equal(set > 0 && set < 1000, 1);
+    must_equal(listxattr("file", list, sizeof list) >= set * 206, 1);
 }
 
 static void lists(const void *row) {
@@ -257,6 +276,7 @@ static const struct posix_case cases[] = {
     {"flags", flags},
     {"namespaces", namespaces},
     {"lists", lists},
+    {"lists-whatever-is-set", lists_whatever_is_set},
     {"of-each-type", of_each_type},
     {"permissions", permissions},
     {"follow-their-file", follow_their_file},
