@@ -30,6 +30,7 @@
     "  historical-pool-size=N      views kept when nobody uses them (16)\n"                                            \
     "  historical-timeout=TIME     how long they are kept (5m)\n"                                                      \
     "  historical-cache-size=SIZE  what they may use of cache-size (half of it)\n"                                     \
+    "  ro_views                    open for writing and access(W_OK) give EROFS in views (root)\n"                     \
     "  writeback_cache             let the kernel gather small writes\n"                                               \
     "Also nosuid, nodev, noexec, noatime and the like. TIME: 500ms, 90s, 6m, 2h, 7d.\n"                                \
     "SIZE: bytes, or with k, M, G, T. Defaults can be set in /etc/tidfs.conf and\n"                                    \

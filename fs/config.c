@@ -55,6 +55,8 @@ static const struct option option_table[] = {
     {.name = "history", .type = OPTION_HISTORY, .offset = FIELD(history)},
     {.name = "writeback_cache", .type = OPTION_FLAG, .offset = FIELD(writeback_cache), .most = true},
     {.name = "no_writeback_cache", .type = OPTION_FLAG, .offset = FIELD(writeback_cache), .most = false},
+    {.name = "ro_views", .type = OPTION_FLAG, .offset = FIELD(ro_views), .most = true},
+    {.name = "no_ro_views", .type = OPTION_FLAG, .offset = FIELD(ro_views), .most = false},
     {"commit-interval", FIELD(commit_interval_ns), NS_PER_MS, YEAR_NS, "1ms to 365d", OPTION_DURATION, false},
     {"dirty-limit", FIELD(dirty_limit_bytes), 1, INT64_MAX, "1 byte to 8388607T", OPTION_SIZE, false},
     {"cache-size", FIELD(cache_bytes), 1, INT64_MAX, "1 byte to 8388607T", OPTION_SIZE, false},

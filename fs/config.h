@@ -55,6 +55,7 @@ struct mount_options {
     bool allow_other;
     enum history_access history; /* history=owner|all */
     bool writeback_cache;        /* writeback_cache, no_writeback_cache */
+    bool ro_views;               /* ro_views, no_ro_views; see fs/mount_views.h */
     uint64_t commit_interval_ns; /* commit-interval */
     uint64_t dirty_limit_bytes;  /* dirty-limit */
     uint64_t cache_bytes;        /* cache-size */

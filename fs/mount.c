@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@
 
 #include "fs/driver.h"
 #include "fs/locate.h"
+#include "fs/mount_views.h"
 
 extern char **environ;
 
@@ -274,10 +276,18 @@ static int run_fusermount(const char *point, bool lazy, struct error *err) {
 
 int mount_detach(const char *point, bool lazy, struct error *err) {
     if (geteuid() == 0) {
+        bool views;
+        int rc = mount_views_release(point, lazy, &views, err);
+        if (rc != STORE_OK) {
+            return rc;
+        }
         if (umount2(point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) {
             return STORE_OK;
         }
         if (errno == EBUSY) {
+            if (views) {
+                (void)mount_views_protect(point, NULL);
+            }
             return error_set(err, STORE_LOCKED, "%s is in use", point);
         }
         if (errno != EPERM) {
@@ -292,6 +302,9 @@ int mount_detach(const char *point, bool lazy, struct error *err) {
 struct background {
     int pipe; /* to the process that waits; -1: foreground, or told already */
     struct log_sink *sink;
+    const char *point;
+    bool protect, protecting; /* ro_views: to be done; `thread` does it */
+    pthread_t thread;
 };
 
 /* The first byte of what the child tells. */
@@ -312,9 +325,8 @@ static void tell(struct background *background, char what, const char *text) {
     background->pipe = -1;
 }
 
-/* The kernel and the driver have met. From here on there is no terminal. */
-static void become_daemon(void *context) {
-    struct background *background = context;
+/* From here on there is no terminal. */
+static void become_daemon(struct background *background) {
     if (background->pipe < 0) {
         return;
     }
@@ -332,6 +344,33 @@ static void become_daemon(void *context) {
     tell(background, CHILD_READY, "");
 }
 
+/* Beside the driver's threads, which answer what it asks. */
+static void *protect_views(void *context) {
+    struct background *background = context;
+    struct error err;
+    if (mount_views_protect(background->point, &err) == STORE_OK) {
+        become_daemon(background);
+    } else {
+        log_write(&background->sink->log, LOG_LEVEL_ERROR, "%s", err.text);
+        tell(background, CHILD_FAILED, err.text);
+        kill(getpid(), SIGTERM);
+    }
+    return NULL;
+}
+
+/* The kernel and the driver have met. */
+static void be_ready(void *context) {
+    struct background *background = context;
+    background->protecting =
+        background->protect && pthread_create(&background->thread, NULL, protect_views, background) == 0;
+    if (background->protect && !background->protecting) {
+        tell(background, CHILD_FAILED, "cannot start a thread");
+        kill(getpid(), SIGTERM);
+    } else if (!background->protect) {
+        become_daemon(background);
+    }
+}
+
 static int serve(const char *store, const char *point, const struct mount_options *options,
                  struct background *background, struct error *err) {
     struct driver *driver = NULL;
@@ -344,6 +383,11 @@ static int serve(const char *store, const char *point, const struct mount_option
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 
+    background->point = point;
+    background->protect = options->ro_views && !mount_options_read_only(options);
+    if (background->protect && geteuid() != 0) {
+        return error_set(err, STORE_INVALID, "ro_views: only root can make mounts within a mount; leave it out");
+    }
     int rc = driver_open(store, point, options, log, &driver, err);
     if (rc == STORE_READ_ONLY && !mount_options_read_only(options)) {
         const struct error why = *err;
@@ -355,7 +399,10 @@ static int serve(const char *store, const char *point, const struct mount_option
     if (rc == STORE_OK) {
         log_write(log, LOG_LEVEL_INFO, "%s: mounted on %s%s", driver_store(driver), point,
                   driver_writable(driver) ? "" : ", read-only");
-        rc = driver_run(driver, become_daemon, background, err);
+        rc = driver_run(driver, be_ready, background, err);
+        if (background->protecting) {
+            pthread_join(background->thread, NULL);
+        }
     }
     struct error last;
     int closed = driver_close(driver, &last);

@@ -481,7 +481,7 @@ test_paths_do_not_lead_through_symlinks_of_today() {
     assert_eq versions "$(tidfs versions dd/b | wc -l)" 2
     assert_match diff "$(tidfs diff -p "$OLD" "$NEW" -- dd/b)" 'rename from dd/b'
     assert_match at "$(tidfs at "$OLD" dd/b)" "at/$OLD/dd/b\$"
-    tidfs revert -n --at "$OLD" dd/only >/dev/null
+    expect_fail 1 'dd: something that is no directory is there now' tidfs revert -n --at "$OLD" dd/only
     cd "$MNT/at/$NEW"
     assert_eq 'from a view' "$(tidfs cat "$OLD" dd/b)" 1
     expect_fail 1 'symlink' tidfs cat "$NEW" dd/b

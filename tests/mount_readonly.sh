@@ -91,6 +91,70 @@ test_a_mounted_view_answers_changes_as_a_read_only_filesystem() {
     done
 }
 
+test_with_ro_views_a_view_answers_as_a_read_only_filesystem() {
+    local who
+    prepare ro_views
+    # A mount that is read-only, of a filesystem that is not.
+    mount -o remount,rw "$DIR/reference"
+    mount -o remount,bind,ro "$DIR/reference"
+    describe "$VIEW" times >before
+    try_all "$DIR/reference/desk" reference
+    try_all "$VIEW" view
+    for who in root user; do
+        diff "reference.$who" "view.$who"
+    done
+    describe "$VIEW" times | diff before -
+    cp "$VIEW/$(cd "$VIEW" && find . -type f -size +0 | head -n 1)" "$HEAD/back"
+    tidfs verify "$STORE" >/dev/null
+}
+
+test_ro_views_come_and_go_with_the_mount() {
+    need_root
+    new_store
+    mount_store ro_views
+    echo 1 >"$MNT/head/f"
+    tid=$(tidfs commit "$MNT")
+    assert_eq 'mounts' "$(grep -c "$MNT" /proc/self/mounts)" 4
+    # shellcheck disable=SC2016 # the child's own
+    expect_fail any 'Read-only' bash -c ': >>"$1"' bash "$MNT/at/$tid/f"
+    [ ! -w "$MNT/at/$tid/f" ] || fail 'it says that it can be written'
+    cd "$MNT/at/$tid"
+    expect_fail 32 'in use' tidfs umount "$MNT"
+    cd "$MNT/head"
+    expect_fail 32 'in use' tidfs umount "$MNT"
+    cd "$DIR"
+    assert_eq 'mounts after refusals' "$(grep -c "$MNT" /proc/self/mounts)" 4
+    tidfs umount "$MNT"
+    assert_eq 'mounts after it' "$(grep -c "$MNT" /proc/self/mounts || true)" 0
+    # The driver that is told to stop, and the one that dies, leave nothing in the way.
+    mount_store ro_views
+    pid=$(pgrep -f "mount .*$STORE $MNT")
+    kill "$pid"
+    wait_until 10 test ! -e "/proc/$pid"
+    assert_eq 'mounts after SIGTERM' "$(grep -c "$MNT" /proc/self/mounts || true)" 0
+    mount_store ro_views
+    pid=$(pgrep -f "mount .*$STORE $MNT")
+    kill -9 "$pid"
+    wait_until 10 test ! -e "/proc/$pid"
+    mount_store ro_views
+    assert_eq 'mounts after SIGKILL' "$(grep -c "$MNT" /proc/self/mounts)" 4
+    assert_eq 'what is there' "$(cat "$MNT/head/f")" 1
+    umount -R "$MNT"
+    # What is read-only as a whole needs none.
+    mount_store ro,ro_views
+    assert_eq 'mounts of a read-only one' "$(grep -c "$MNT" /proc/self/mounts)" 1
+}
+
+test_ro_views_need_root() {
+    local other=(env HOME="$DIR/home" setpriv --reuid=64001 --regid=64001 --clear-groups)
+    need_root
+    need setpriv
+    chmod 755 "$WORK" "$DIR"
+    mkdir -m 777 "$DIR/home" "$MNT"
+    "${other[@]}" "$TIDFS" init "$DIR/home/store"
+    expect_fail 1 'only root' "${other[@]}" "$TIDFS" mount -o ro_views "$DIR/home/store" "$MNT"
+}
+
 test_a_view_reads_as_head_does() {
     prepare
     calls read "$HEAD" >head.root

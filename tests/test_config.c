@@ -99,6 +99,7 @@ static void test_config__built_in(void **state) {
     assert_false(options.follow);
     assert_false(options.allow_other);
     assert_false(options.writeback_cache);
+    assert_false(options.ro_views);
     assert_int_equal(options.history, HISTORY_OWNER);
     assert_int_equal(options.commit_interval_ns, NS_PER_SECOND);
     assert_int_equal(options.dirty_limit_bytes, 64 << 20);
@@ -117,7 +118,8 @@ static void test_config__every_option(void **state) {
     (void)state;
     struct mount_options options =
         parse("ro,at=release-1,follow,subdir=a/b,allow_other,history=all,commit-interval=500ms,dirty-limit=1M,"
-              "cache-size=2G,historical-pool-size=3,historical-timeout=6m,historical-cache-size=10k,writeback_cache");
+              "cache-size=2G,historical-pool-size=3,historical-timeout=6m,historical-cache-size=10k,writeback_cache,"
+              "ro_views");
     assert_true(options.read_only);
     assert_string_equal(options.at, "release-1");
     assert_true(options.follow);
@@ -131,6 +133,7 @@ static void test_config__every_option(void **state) {
     assert_int_equal(options.pool_timeout_ns, 360 * NS_PER_SECOND);
     assert_int_equal(mount_options_pool_cache_bytes(&options), 10240);
     assert_true(options.writeback_cache);
+    assert_true(options.ro_views);
     assert_int_equal(mount_options_check(&options, now, NULL), STORE_OK);
 
     struct error err;
