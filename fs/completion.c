@@ -146,7 +146,9 @@ static void offer_mount_options(const struct completion *whole) {
         end.typed = last + 1;
     }
     const char *line = strstr(completion->command->help, "Mount options:\n");
-    while (line && strncmp(line = strchr(line, '\n') + 1, "  ", 2) == 0) {
+    if (!line)
+        return;
+    for (line += strcspn(line, "\n") + 1; strncmp(line, "  ", 2) == 0; line += strcspn(line, "\n") + 1) {
         const char *name = line + 2;
         int length = (int)strcspn(name, "= \n");
         const char *text = name + strcspn(name, " \n");

@@ -32,9 +32,12 @@ static int set_data(struct draft_node *node, const struct restore_choice *choice
 }
 
 static void refuse(struct restore_step *step) {
-    struct draft_entry *leaves = step->change.kind == CHANGE_RENAMED ? step->node->from : step->entry;
-    struct draft_entry *comes = step->change.kind == CHANGE_RENAMED ? step->node->to : step->entry;
-    if (step->change.kind == CHANGE_MODIFIED && step->node)
+    struct draft_entry *leaves = step->entry, *comes = step->entry;
+    if (step->change.kind == CHANGE_RENAMED) {
+        leaves = step->node->from;
+        comes = step->node->to;
+    }
+    if (!leaves || !comes)
         return; /* no name changes */
     if (step->change.kind != CHANGE_ADDED)
         leaves->stays = true;

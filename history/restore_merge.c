@@ -89,8 +89,8 @@ static bool same_xattr(const struct xattr *a, const struct xattr *b) {
 }
 
 /* One name, in which after and before may differ. */
-static int merge_xattr(struct xattr_set *ours, const struct xattr *after, const struct xattr *before, bool *clean) {
-    const char *name = after ? after->name : before->name;
+static int merge_xattr(struct xattr_set *ours, const char *name, const struct xattr *after, const struct xattr *before,
+                       bool *clean) {
     const struct xattr *own = xattr_set_find(ours, name);
     if (same_xattr(after, before) || same_xattr(own, before))
         return STORE_OK;
@@ -98,8 +98,7 @@ static int merge_xattr(struct xattr_set *ours, const struct xattr *after, const 
         *clean = false;
         return STORE_OK;
     }
-    return before ? xattr_set_put(ours, before->name, before->value, before->length)
-                  : xattr_set_remove(ours, after->name);
+    return before ? xattr_set_put(ours, name, before->value, before->length) : xattr_set_remove(ours, name);
 }
 
 static int merge_xattrs(struct merging *m) {
@@ -112,9 +111,11 @@ static int merge_xattrs(struct merging *m) {
     if (rc == STORE_OK)
         rc = source_xattrs(draft->store, &m->before, &before);
     for (size_t i = 0; rc == STORE_OK && i < after->count; i++)
-        rc = merge_xattr(ours, &after->items[i], xattr_set_find(before, after->items[i].name), &clean);
+        rc = merge_xattr(ours, after->items[i].name, &after->items[i], xattr_set_find(before, after->items[i].name),
+                         &clean);
     for (size_t i = 0; rc == STORE_OK && i < before->count; i++)
-        rc = merge_xattr(ours, xattr_set_find(after, before->items[i].name), &before->items[i], &clean);
+        rc = merge_xattr(ours, before->items[i].name, xattr_set_find(after, before->items[i].name), &before->items[i],
+                         &clean);
     if (rc == STORE_OK && clean) {
         xattrs_free(m->node->set);
         m->node->set = ours;

@@ -357,6 +357,7 @@ test_the_command_in_other_times_and_places() {
 }
 
 test_the_command_shown_can_be_run() {
+    # shellcheck disable=SC2016 # a name with a dollar
     local name names=(-n "it's" 'a b$x' $'new\nline \e[31m' 'Zoë' $'\xff\xfe' 'b\c' $'x\nq\'\\7')
     new_store
     mount_store commit-interval=1h
