@@ -217,7 +217,7 @@ static int share_content(struct applying *a, const struct draft_node *node) {
     if (rc != STORE_OK)
         return rc == STORE_ABSENT ? -EIO : -store_error_errno(rc);
     for (uint64_t at = 0; at < source->record.size && rc >= 0;) {
-        uint64_t start, end;
+        uint64_t start = at, end = source->record.size;
         rc = store_seek(store, source, node->content.before, at, false, &start);
         if (rc == STORE_ABSENT)
             break;
