@@ -76,24 +76,10 @@ static bool resolve_sides(struct subject *subject, const struct request *request
 
 /* ---------------------------------------------------------------- paths */
 
-/* "03f8…, 2026-11-22T…" */
-static void name_transaction(struct store *store, uint64_t seq, bool utc, char *text, size_t size) {
-    struct transaction transaction;
-    if (storage_transaction_at(store_storage(store), seq, &transaction)) {
-        (void)snprintf(text, size, "transaction %" PRIu64, seq);
-        return;
-    }
-    char tid[TID_TEXT_SIZE], time[OUTPUT_TIME_SIZE];
-    tid_format(transaction.tid, tid);
-    output_time(tid_to_time(transaction.tid), utc, time);
-    (void)snprintf(text, size, "%s, %s", tid, time);
-    transaction_release(&transaction);
-}
-
 /* Neither side has it: says when it was there. */
-static void say_when(const struct request *request, struct store *store, const char *shown,
+static void say_when(const struct request *request, const struct subject *subject, const char *shown,
                      const struct past_names *names) {
-    char born[128], died[128];
+    char born[SUBJECT_TRANSACTION_SIZE], died[SUBJECT_TRANSACTION_SIZE];
     bool utc = request->common->utc;
     if (names->count == 0) {
         if (shown == request->unclear)
@@ -105,20 +91,20 @@ static void say_when(const struct request *request, struct store *store, const c
         return;
     }
     const struct past_name *newest = &names->items[0];
-    name_transaction(store, newest->born, utc, born, sizeof born);
+    subject_name_transaction(subject, newest->born, utc, born);
     if (newest->died == UINT64_MAX) {
         output_error("%s: neither state has it; it is there since %s", shown, born);
         return;
     }
-    name_transaction(store, newest->died, utc, died, sizeof died);
+    subject_name_transaction(subject, newest->died, utc, died);
     output_error("%s: neither state has it; it was there from %s, until %s", shown, born, died);
 }
 
 /* False: said that neither side has the path. */
-static bool check_path(const struct request *request, struct store *store, const struct diff_options *options,
+static bool check_path(const struct request *request, const struct subject *subject, const struct diff_options *options,
                        const char *place, const char *shown) {
     struct past_names names = {0};
-    int rc = past_names_load(store, place, store_last(store), &names);
+    int rc = past_names_load(subject->store, place, store_last(subject->store), &names);
     if (rc < 0) {
         output_error("%s: cannot be looked up: %s", shown, store_error_text(rc));
         return false;
@@ -130,14 +116,14 @@ static bool check_path(const struct request *request, struct store *store, const
                 (name->born < options->before_b && options->before_b <= name->died);
     }
     if (!there)
-        say_when(request, store, shown, &names);
+        say_when(request, subject, shown, &names);
     past_names_release(&names);
     return there;
 }
 
 static bool check_paths(struct subject *subject, const struct request *request, const struct diff_options *options) {
     for (size_t i = 0; i < request->path_count; i++) {
-        if (!check_path(request, subject->store, options, options->paths[i], request->paths[i]))
+        if (!check_path(request, subject, options, options->paths[i], request->paths[i]))
             return false;
     }
     return true;

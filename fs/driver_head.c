@@ -202,22 +202,25 @@ static bool caller_in_group(fuse_req_t req, gid_t gid) {
     return in;
 }
 
-/* Whether a change of a file's data or owner takes its setgid bit. When the group may execute it, the kernel sees to that; else it leaves the bit, which
- * by Linux's rule stays only if the file's group is one of the caller's. */
-static bool loses_setgid(fuse_req_t req, struct head *head, uint64_t oid, uint32_t *mode) {
-    struct head_attr attr;
-    if (fuse_req_ctx(req)->uid == 0 || head_getattr(head, oid, &attr) != 0 || S_ISDIR(attr.mode) ||
-        (attr.mode & (S_ISGID | S_IXGRP)) != S_ISGID || caller_in_group(req, attr.gid)) {
+/* Whether a change takes an object's setgid bit, because its group is not one of the caller's; *attr is then what it is without the bit. */
+static bool loses_setgid(fuse_req_t req, struct head *head, uint64_t oid, struct head_attr *attr) {
+    if (fuse_req_ctx(req)->uid == 0 || head_getattr(head, oid, attr) != 0 || (attr->mode & S_ISGID) == 0 ||
+        caller_in_group(req, attr->gid)) {
         return false;
     }
-    *mode = attr.mode & ~(uint32_t)S_ISGID;
+    attr->mode &= ~(uint32_t)S_ISGID;
     return true;
+}
+
+/* As above, for a file's data or owner. When the group may execute it, the kernel sees to that; else it leaves the bit. */
+static bool change_loses_setgid(fuse_req_t req, struct head *head, uint64_t oid, struct head_attr *attr) {
+    return loses_setgid(req, head, oid, attr) && !S_ISDIR(attr->mode) && (attr->mode & S_IXGRP) == 0;
 }
 
 /* Before data changes: a moment without the bit harms nobody. */
 static int drop_privileges(fuse_req_t req, struct head *head, uint64_t oid) {
     struct head_attr attr;
-    return loses_setgid(req, head, oid, &attr.mode) ? head_setattr(head, oid, HEAD_SET_MODE, &attr, &attr) : 0;
+    return change_loses_setgid(req, head, oid, &attr) ? head_setattr(head, oid, HEAD_SET_MODE, &attr, &attr) : 0;
 }
 
 static unsigned setattr_bits(int to_set) {
@@ -270,10 +273,10 @@ void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
     if (rc == 0 && driver->shared && written_back(driver, req, to_set)) {
         head_act_as(driver->head, HEAD_NOBODY);
     }
-    uint32_t mode;
+    struct head_attr without;
     if (rc == 0 && (to_set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) &&
-        loses_setgid(req, driver->head, oid, &mode)) {
-        set.mode = valid & HEAD_SET_MODE ? set.mode & ~(uint32_t)S_ISGID : mode;
+        change_loses_setgid(req, driver->head, oid, &without)) {
+        set.mode = valid & HEAD_SET_MODE ? set.mode & ~(uint32_t)S_ISGID : without.mode;
         valid |= HEAD_SET_MODE;
     }
     if (rc == 0) {
@@ -363,16 +366,11 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
 
 /* ---- attributes with names ---- */
 
-/* Who gives a file an access ACL loses its setgid bit if the file's group is not one of theirs, as with chmod. There the kernel sees to it; here it
- * would only tell, in a way that libfuse does not pass on. Before the ACL is set: a moment without the bit harms nobody. */
+/* Who gives a file an access ACL takes its setgid bit like who changes its mode. There the kernel sees to it; here it would only tell, in a way that
+ * libfuse does not pass on. Before the ACL is set, as above. */
 static int drop_setgid(fuse_req_t req, struct head *head, uint64_t oid) {
     struct head_attr attr;
-    int rc = head_getattr(head, oid, &attr);
-    if (rc != 0 || (attr.mode & S_ISGID) == 0 || caller_in_group(req, attr.gid)) {
-        return rc;
-    }
-    attr.mode &= ~(uint32_t)S_ISGID;
-    return head_setattr(head, oid, HEAD_SET_MODE, &attr, &attr);
+    return loses_setgid(req, head, oid, &attr) ? head_setattr(head, oid, HEAD_SET_MODE, &attr, &attr) : 0;
 }
 
 void driver_op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "history/path.h"
+
 #define PROGRESS_EVERY 256
 
 /* ---- what the parts share ---- */
@@ -429,25 +431,15 @@ static int examine_candidates(struct diff *diff) {
 
 /* ---- paths below directories that moved ---- */
 
-/* The directory that holds what `path` names. STORE_ABSENT if there is none. */
-static int holder(struct store *store, const char *path, uint64_t before, uint64_t *directory) {
-    *directory = ROOT_OID;
-    int rc = STORE_OK;
-    for (const char *slash; rc == STORE_OK && (slash = strchr(path, '/')) != NULL; path = slash + 1) {
-        uint32_t type;
-        rc = store_lookup(store, *directory, path, (size_t)(slash - path), before, directory, &type);
-    }
-    return rc;
-}
-
 /* The directory that holds `path` on one side stands elsewhere on the other. */
 static int holder_moved(struct store *store, const char *path, uint64_t before, uint64_t other, bool *moved) {
     uint64_t here, there;
     struct inode_version *inode;
-    int rc = holder(store, path, before, &here);
+    const char *name;
+    int rc = path_parent(store, path, before, &here, &name);
     if (rc != STORE_OK)
         return rc == STORE_ABSENT ? STORE_OK : rc;
-    rc = holder(store, path, other, &there);
+    rc = path_parent(store, path, other, &there, &name);
     if (rc < 0 || (rc == STORE_OK && here == there))
         return rc;
     rc = store_inode(store, here, other, &inode);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "history/diff_private.h"
+#include "history/path.h"
 
 static const char *last_name(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -275,7 +276,7 @@ static int drop_if_taken(struct diff *diff, enum diff_side other, struct diff_na
     uint64_t oid;
     if (!diff->partial)
         return STORE_OK;
-    int rc = places_find(&diff->places[other], name->path, &oid);
+    int rc = path_walk(diff->store, name->path, strlen(name->path), diff->before[other], &oid);
     name->done = rc == STORE_OK;
     return rc < 0 ? rc : STORE_OK;
 }

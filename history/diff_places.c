@@ -161,18 +161,3 @@ int places_path(struct places *places, uint64_t directory, const char *name, siz
     *path = made;
     return STORE_OK;
 }
-
-int places_find(struct places *places, const char *path, uint64_t *oid) {
-    uint32_t type = S_IFDIR;
-    int rc = STORE_OK;
-    *oid = ROOT_OID;
-    while (rc == STORE_OK && *path != '\0') {
-        size_t length = strcspn(path, "/");
-        if (type != S_IFDIR)
-            return STORE_ABSENT;
-        rc = store_lookup(places->store, *oid, path, length, places->before, oid, &type);
-        path += length;
-        path += *path == '/';
-    }
-    return rc;
-}

@@ -48,8 +48,6 @@ int places_get(struct places *places, uint64_t directory, struct place **place);
 int places_path(struct places *places, uint64_t directory, const char *name, size_t length, char **path);
 /* Says in the log that the directory hangs nowhere, as in a damaged store: STORE_CORRUPT. */
 int places_lost(const struct places *places, uint64_t directory);
-/* The object at a path. STORE_ABSENT. */
-int places_find(struct places *places, const char *path, uint64_t *oid);
 
 /* ---- the diff under construction ---- */
 

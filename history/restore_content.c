@@ -4,31 +4,6 @@
 
 #include "history/restore_private.h"
 
-/* ---- places ---- */
-
-int source_walk(struct store *store, const char *path, size_t length, uint64_t before, uint64_t *oid) {
-    uint32_t type = S_IFDIR;
-    *oid = ROOT_OID;
-    for (size_t at = 0; at < length;) {
-        size_t name = strcspn(path + at, "/");
-        if (name > length - at)
-            name = length - at;
-        if (type != S_IFDIR)
-            return STORE_ABSENT;
-        int rc = store_lookup(store, *oid, path + at, name, before, oid, &type);
-        if (rc != STORE_OK)
-            return rc;
-        at += name + 1;
-    }
-    return STORE_OK;
-}
-
-int source_parent(struct store *store, const char *path, uint64_t before, uint64_t *parent, const char **name) {
-    const char *slash = strrchr(path, '/');
-    *name = slash ? slash + 1 : path;
-    return source_walk(store, path, slash ? (size_t)(slash - path) : 0, before, parent);
-}
-
 /* ---- content ---- */
 
 /* Bytes [start, start + length) of a chunk of two files: by where they lie, and only if that differs by what they are. */

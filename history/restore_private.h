@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include "history/path.h"
 #include "history/restore.h"
 
 /* An object as of an instant. */
@@ -127,10 +128,6 @@ void draft_set_data(struct draft_node *node, uint8_t *data, size_t length);
 
 /* ---- restore_content.c: states of objects, compared and read ---- */
 
-/* Where an object stands in a directory as of an instant: the parent's oid and the last name of `path`. STORE_ABSENT if the parent is not there. */
-int source_parent(struct store *store, const char *path, uint64_t before, uint64_t *parent, const char **name);
-/* The object at a path. STORE_ABSENT. */
-int source_walk(struct store *store, const char *path, size_t length, uint64_t before, uint64_t *oid);
 /* Content, symlink target or device number of two objects of one type. */
 int source_same_content(struct store *store, const struct source *a, const struct source *b, bool *same);
 /* All of a file's content. STORE_TOO_BIG above `most`. */

@@ -63,7 +63,7 @@ static int way_to(struct reverting *r, const char *path, struct draft_node **dir
         if (!entry->plan) {
             struct source then = {0, r->request->before};
             struct draft_node *made;
-            rc = source_walk(draft->store, path, end, then.before, &then.oid);
+            rc = path_walk(draft->store, path, end, then.before, &then.oid);
             if (rc == STORE_OK)
                 rc = draft_make(draft, &then, &made);
             if (rc == STORE_OK)
@@ -106,7 +106,7 @@ static int parent_then(struct reverting *r, const char *path, struct draft_node 
         return way_to(r, path, directory);
     uint64_t oid;
     const char *name;
-    int rc = source_parent(r->draft->store, path, r->request->before, &oid, &name);
+    int rc = path_parent(r->draft->store, path, r->request->before, &oid, &name);
     if (rc == STORE_OK)
         rc = draft_incarnation(r->draft, oid, directory);
     if (rc == STORE_OK && !*directory)
@@ -119,7 +119,7 @@ static int entry_now(struct reverting *r, const char *path, struct draft_entry *
     struct draft_node *parent;
     uint64_t oid;
     const char *name;
-    int rc = source_parent(draft->store, path, draft->before, &oid, &name);
+    int rc = path_parent(draft->store, path, draft->before, &oid, &name);
     if (rc == STORE_OK)
         rc = draft_node(draft, oid, &parent);
     if (rc == STORE_OK)
@@ -263,7 +263,7 @@ static int is_ours(struct reverting *r, const struct draft_node *node, const cha
     const char *name = "";
     uint64_t holder = 0;
     *ours = false;
-    int rc = source_parent(draft->store, path_then, r->request->before, &holder, &name);
+    int rc = path_parent(draft->store, path_then, r->request->before, &holder, &name);
     if (rc == STORE_OK)
         rc = storage_links(store_storage(draft->store), node->oid, draft->before, &links);
     if (rc != STORE_OK)
@@ -384,7 +384,7 @@ static int restore_time(struct reverting *r, uint64_t oid) {
         return rc == STORE_ABSENT ? STORE_OK : rc;
     rc = draft_plan_path(draft, node, &path);
     if (rc == STORE_OK && is_in_set(r->request, path, strlen(path))) {
-        rc = source_walk(draft->store, path, strlen(path), then.before, &then.oid);
+        rc = path_walk(draft->store, path, strlen(path), then.before, &then.oid);
         if (rc == STORE_OK)
             rc = store_inode(draft->store, then.oid, then.before, &version);
         if (rc == STORE_OK) {
@@ -428,9 +428,9 @@ static int check_removed(struct reverting *r, const struct change *change) {
 static int check_path(struct reverting *r, const char *path) {
     struct store *store = r->draft->store;
     uint64_t oid;
-    int rc = source_walk(store, path, strlen(path), r->request->before, &oid);
+    int rc = path_walk(store, path, strlen(path), r->request->before, &oid);
     if (rc == STORE_ABSENT)
-        rc = source_walk(store, path, strlen(path), r->draft->before, &oid);
+        rc = path_walk(store, path, strlen(path), r->draft->before, &oid);
     if (rc == STORE_ABSENT) {
         char tid[TID_TEXT_SIZE];
         tid_format(tid_of(store, r->request->before - 1), tid);

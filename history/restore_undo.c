@@ -97,7 +97,7 @@ static uint64_t ended_seq(struct undoing *u, uint64_t directory, const char *nam
 static uint64_t renamed_tid(struct undoing *u, const struct change *change) {
     uint64_t directory;
     const char *name;
-    if (!change->old_path || source_parent(u->draft->store, change->old_path, u->after, &directory, &name) != STORE_OK)
+    if (!change->old_path || path_parent(u->draft->store, change->old_path, u->after, &directory, &name) != STORE_OK)
         return 0;
     return tid_of(u->draft->store, ended_seq(u, directory, name, strlen(name), change->old.oid));
 }
@@ -189,7 +189,7 @@ static int successor(struct undoing *u, uint64_t oid, struct draft_node **node) 
 /* What the directory of a path after (before) the transaction is now. *parent NULL: nothing. */
 static int parent_of(struct undoing *u, const char *path, uint64_t before, uint64_t *oid, struct draft_node **parent,
                      const char **name) {
-    int rc = source_parent(u->draft->store, path, before, oid, name);
+    int rc = path_parent(u->draft->store, path, before, oid, name);
     if (rc == STORE_OK)
         rc = successor(u, *oid, parent);
     if (rc != STORE_OK || *parent)
@@ -329,7 +329,7 @@ static int remove_added(struct undoing *u, size_t number) {
         return remove_one(u, change);
     if (change->kind != CHANGE_RENAMED || !change->replaced)
         return STORE_OK;
-    int rc = source_walk(u->draft->store, change->new_path, strlen(change->new_path), u->after, &added.old.oid);
+    int rc = path_walk(u->draft->store, change->new_path, strlen(change->new_path), u->after, &added.old.oid);
     if (rc == STORE_OK)
         rc = store_inode(u->draft->store, added.old.oid, u->seq, &before);
     if (rc == STORE_OK) {
@@ -534,7 +534,7 @@ static int restore_directory_time(struct undoing *u, uint64_t oid) {
     if (rc == STORE_ABSENT) { /* a new one in the place of another */
         rc = draft_find_path(u->draft, NULL, &after, &path);
         if (rc == STORE_OK)
-            rc = source_walk(store, path, strlen(path), u->seq, &before.oid);
+            rc = path_walk(store, path, strlen(path), u->seq, &before.oid);
         if (rc == STORE_OK)
             rc = store_inode(store, before.oid, u->seq, &version);
     }

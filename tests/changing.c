@@ -482,3 +482,16 @@ char *changing_read(struct changing *c, const char *path) {
     text[done] = '\0';
     return text;
 }
+
+void changing_assert_same_text(const char *what, const char *is, const char *expected) {
+    while (*is && *expected) {
+        size_t length = strcspn(is, "\n") + 1;
+        if (strncmp(is, expected, length) != 0)
+            break;
+        is += length;
+        expected += length;
+    }
+    if (*is || *expected)
+        fail_msg("%s:\n     is %.*s\nexpected %.*s", what, (int)strcspn(is, "\n"), is, (int)strcspn(expected, "\n"),
+                 expected);
+}

@@ -44,5 +44,7 @@ uint64_t changing_commit(struct changing *c, const char *message);
 char *changing_dump(struct changing *c, uint64_t before, const char *path, bool times);
 /* The content of a file, malloc'ed. */
 char *changing_read(struct changing *c, const char *path);
+/* Two dumps: fails with the first line that differs, which is what one wants to see. */
+void changing_assert_same_text(const char *what, const char *is, const char *expected);
 
 #endif

@@ -53,25 +53,11 @@ static void revert(struct changing *c, uint64_t before, const char *path) {
     run(c, &request, RESTORE_DONE);
 }
 
-/* The first line that differs is what one wants to see. */
-static void assert_same_text(const char *what, const char *is, const char *expected) {
-    while (*is && *expected) {
-        size_t length = strcspn(is, "\n") + 1;
-        if (strncmp(is, expected, length) != 0)
-            break;
-        is += length;
-        expected += length;
-    }
-    if (*is || *expected)
-        fail_msg("%s:\n     is %.*s\nexpected %.*s", what, (int)strcspn(is, "\n"), is, (int)strcspn(expected, "\n"),
-                 expected);
-}
-
 /* Everything but ctimes is as it was; and there is no difference to be found. */
 static void assert_as_of(struct changing *c, uint64_t before, const char *path, const char *what) {
     char *is = changing_dump(c, store_last(c->store) + 1, path, true);
     char *was = changing_dump(c, before, path, true);
-    assert_same_text(what, is, was);
+    changing_assert_same_text(what, is, was);
     free(is);
     free(was);
     const struct diff_options options = {
@@ -165,7 +151,7 @@ static void test_revert__of_a_path_leaves_the_others_alone(void **state) {
             /* Names of the same file elsewhere stay, so that its links may be more. */
             if (!strstr(was, " 2 links") && !strstr(was, " 3 links") && !strstr(is, " 2 links") &&
                 !strstr(is, " 3 links"))
-                assert_same_text(what, is, was);
+                changing_assert_same_text(what, is, was);
             free(is);
             free(was);
             char *others = changing_dump(c, store_last(c->store) + 1, "", true);
@@ -174,7 +160,7 @@ static void test_revert__of_a_path_leaves_the_others_alone(void **state) {
             keep_others(others, path);
             keep_others(others_before, path);
             if (!linked)
-                assert_same_text(what, others, others_before);
+                changing_assert_same_text(what, others, others_before);
             free(others);
             free(others_before);
         }

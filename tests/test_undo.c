@@ -95,22 +95,9 @@ static void assert_content(struct changing *c, const char *path, const char *exp
     free(text);
 }
 
-static void assert_same_text(const char *what, const char *is, const char *expected) {
-    while (*is && *expected) {
-        size_t length = strcspn(is, "\n") + 1;
-        if (strncmp(is, expected, length) != 0)
-            break;
-        is += length;
-        expected += length;
-    }
-    if (*is || *expected)
-        fail_msg("%s:\n     is %.*s\nexpected %.*s", what, (int)strcspn(is, "\n"), is, (int)strcspn(expected, "\n"),
-                 expected);
-}
-
 static void assert_same_trees(struct changing *c, const char *what, uint64_t before, uint64_t expected, bool times) {
     char *is = changing_dump(c, before, "", times), *was = changing_dump(c, expected, "", times);
-    assert_same_text(what, is, was);
+    changing_assert_same_text(what, is, was);
     free(is);
     free(was);
 }
