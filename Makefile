@@ -41,9 +41,9 @@ library_sources := $(sort $(wildcard store/*.c history/*.c) $(filter-out fs/main
 unit_sources := $(sort $(wildcard tests/test_*.c))
 tool_sources := $(sort $(wildcard tests/tool_*.c))
 fuzz_sources := $(sort $(wildcard tests/fuzz_*.c))
-# A tool may have further files: tests/x_*.c belong to tests/tool_x.c. All other files in tests/ go into every unit test.
-tool_parts = $(sort $(wildcard tests/$(patsubst tests/tool_%.c,%,$(1))_*.c))
-part_sources := $(foreach tool,$(tool_sources),$(call tool_parts,$(tool)))
+# A program may have further files: tests/x_*.c belong to tests/tool_x.c or tests/test_x.c. All other files in tests/ go into every unit test.
+parts = $(filter-out $(unit_sources) $(tool_sources) $(fuzz_sources),$(sort $(wildcard tests/$(patsubst tool_%,%,$(patsubst test_%,%,$(1:tests/%.c=%)))_*.c)))
+part_sources := $(sort $(foreach program,$(unit_sources) $(tool_sources),$(call parts,$(program))))
 support_sources := $(filter-out $(unit_sources) $(tool_sources) $(fuzz_sources) $(part_sources),$(sort $(wildcard tests/*.c)))
 mount_tests := $(sort $(wildcard tests/mount_*.sh))
 headers := $(sort $(wildcard store/*.h history/*.h fs/*.h tests/*.h))
@@ -128,14 +128,21 @@ $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(Q)$(compile) $(if $(filter tests/%,$<),$(test_cflags)) -MMD -MP -c -o $@ $<
 
-$(unit_programs): $(O)/tests/%: $(O)/tests/%.o $(support_sources:%.c=$(O)/%.o) $(O)/libtidfs.a
-	$(say) LINK $@
-	$(Q)$(link) -o $@ $^ $(cmocka_libs) $(libs)
-
-define tool_depends
-$(1:tests/%.c=$(O)/tests/%): $(1:%.c=$(O)/%.o) $(patsubst %.c,$(O)/%.o,$(call tool_parts,$(1)))
+define program_depends
+$(1:tests/%.c=$(O)/tests/%): $(1:%.c=$(O)/%.o) $(patsubst %.c,$(O)/%.o,$(call parts,$(1)))
 endef
-$(foreach tool,$(tool_sources),$(eval $(call tool_depends,$(tool))))
+$(foreach program,$(unit_sources) $(tool_sources),$(eval $(call program_depends,$(program))))
+
+# ---- What a test stands in for: calls of the project's own objects that go to the test's __wrap_CALL instead, by program.
+wrap_test_powercut :=
+wrap_test_faults :=
+wrap_test_driver_faults :=
+# ----
+
+$(unit_programs): $(O)/tests/%: $(support_sources:%.c=$(O)/%.o) $(O)/libtidfs.a
+	$(say) LINK $@
+	$(Q)$(link) $(addprefix -Wl$(comma)--wrap=,$(wrap_$*)) -o $@ $(filter %.o,$^) $(O)/libtidfs.a $(cmocka_libs) $(libs)
+
 $(tool_programs):
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ $(libs)
