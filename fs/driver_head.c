@@ -98,13 +98,19 @@ static void make(fuse_req_t req, struct driver *driver, fuse_ino_t parent, const
     uint64_t oid;
     int rc = writable(req, driver, parent, &oid);
     if (rc == 0) {
+        mode &= (mode_t)(S_IFMT | 07777);
         rc = head_make(driver->head, oid, name, strlen(name), mode, rdev, target, &caller, &attr);
     }
     reply_made(req, driver, rc, &attr);
 }
 
 void driver_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev) {
-    make(req, driver_request(req, REQUEST_MKNOD), parent, name, mode, rdev, NULL);
+    struct driver *driver = driver_request(req, REQUEST_MKNOD);
+    if (S_ISREG(mode) || S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) || S_ISBLK(mode)) {
+        make(req, driver, parent, name, mode, rdev, NULL);
+    } else {
+        fuse_reply_err(req, EINVAL);
+    }
 }
 
 void driver_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode) {
@@ -212,15 +218,42 @@ static bool loses_setgid(fuse_req_t req, struct head *head, uint64_t oid, struct
     return true;
 }
 
-/* As above, for a file's data or owner. When the group may execute it, the kernel sees to that; else it leaves the bit. */
-static bool change_loses_setgid(fuse_req_t req, struct head *head, uint64_t oid, struct head_attr *attr) {
-    return loses_setgid(req, head, oid, attr) && !S_ISDIR(attr->mode) && (attr->mode & S_IXGRP) == 0;
+/* Whether a change of a file's data or owner takes its setuid or setgid bit; *attr is then what it is without them. `take`: the bits of a program go,
+ * as on other filesystems; where the kernel does not leave that to us it has seen to it. A setgid bit that the group may not execute by is not a
+ * program's, and goes where the caller is not in the group. */
+static bool loses_privileges(fuse_req_t req, struct head *head, uint64_t oid, bool take, struct head_attr *attr) {
+    if (!take && fuse_req_ctx(req)->uid == 0) {
+        return false;
+    }
+    if (head_getattr(head, oid, attr) != 0 || S_ISDIR(attr->mode) || (attr->mode & (S_ISUID | S_ISGID)) == 0) {
+        return false;
+    }
+    uint32_t before = attr->mode;
+    if (take) {
+        attr->mode &= ~(uint32_t)(before & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+    }
+    if ((before & S_ISGID) && (before & S_IXGRP) == 0 && !caller_in_group(req, attr->gid)) {
+        attr->mode &= ~(uint32_t)S_ISGID;
+    }
+    return attr->mode != before;
 }
 
-/* Before data changes: a moment without the bit harms nobody. */
-static int drop_privileges(fuse_req_t req, struct head *head, uint64_t oid) {
+/* Before data changes: a moment without the bits harms nobody. */
+static int drop_privileges(fuse_req_t req, struct driver *driver, fuse_ino_t id, uint64_t oid, bool take) {
     struct head_attr attr;
-    return change_loses_setgid(req, head, oid, &attr) ? head_setattr(head, oid, HEAD_SET_MODE, &attr, &attr) : 0;
+    if (!loses_privileges(req, driver->head, oid, take, &attr)) {
+        return 0;
+    }
+    int rc = head_setattr(driver->head, oid, HEAD_SET_MODE, &attr, &attr);
+    if (rc == 0) {
+        driver_attributes_changed(driver, id);
+    }
+    return rc;
+}
+
+/* For a change of data that comes without word of the caller's privilege. */
+static bool takes_privileges(fuse_req_t req, const struct driver *driver) {
+    return driver->drops_privileges && fuse_req_ctx(req)->uid != 0;
 }
 
 static unsigned setattr_bits(int to_set) {
@@ -252,8 +285,19 @@ static bool written_back(const struct driver *driver, fuse_req_t req, int to_set
     return driver->write_back && fuse_req_ctx(req)->uid == 0 && to_set == times;
 }
 
+static bool is_time(struct timespec time) {
+    return time.tv_nsec >= 0 && time.tv_nsec < 1000000000;
+}
+
+/* What the kernel sees to in utimensat(2) and truncate(2). */
+static bool can_be_set(const struct stat *attr, int to_set) {
+    return (!(to_set & FUSE_SET_ATTR_SIZE) || attr->st_size >= 0) &&
+           (!(to_set & FUSE_SET_ATTR_ATIME) || is_time(attr->st_atim)) &&
+           (!(to_set & FUSE_SET_ATTR_MTIME) || is_time(attr->st_mtim)) &&
+           (!(to_set & FUSE_SET_ATTR_CTIME) || is_time(attr->st_ctim));
+}
+
 void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set, struct fuse_file_info *file) {
-    (void)file;
     struct driver *driver = driver_request(req, REQUEST_SETATTR);
     struct head_attr set = {.mode = attr->st_mode,
                             .uid = attr->st_uid,
@@ -270,13 +314,18 @@ void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
         valid |= HEAD_KEEP_TIMES;
     }
     int rc = writable(req, driver, id, &oid);
+    if (rc == 0 && !can_be_set(attr, to_set)) {
+        rc = -EINVAL;
+    }
     if (rc == 0 && driver->shared && written_back(driver, req, to_set)) {
         head_act_as(driver->head, HEAD_NOBODY);
     }
     struct head_attr without;
-    if (rc == 0 && (to_set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) &&
-        change_loses_setgid(req, driver->head, oid, &without)) {
-        set.mode = valid & HEAD_SET_MODE ? set.mode & ~(uint32_t)S_ISGID : without.mode;
+    bool owner = (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
+    bool take = (owner && driver->drops_privileges) || (file != NULL && file->fh == WIRE_DROP_PRIVILEGES);
+    if (rc == 0 && (owner || (to_set & FUSE_SET_ATTR_SIZE)) &&
+        loses_privileges(req, driver->head, oid, take, &without)) {
+        set.mode = valid & HEAD_SET_MODE ? set.mode & (without.mode | ~(uint32_t)(S_ISUID | S_ISGID)) : without.mode;
         valid |= HEAD_SET_MODE;
     }
     if (rc == 0) {
@@ -300,7 +349,10 @@ void driver_op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t siz
         /* Written through a shared mapping, which the kernel lets whoever may write the file by its mode have: its pages
          * now differ from what they show. */
         housekeeping_drop_pages(driver, id);
-    } else if (written == 0 && (written = drop_privileges(req, driver->head, oid)) == 0) {
+    } else if (written == 0) {
+        written = drop_privileges(req, driver, id, oid, file->fh == WIRE_DROP_PRIVILEGES);
+    }
+    if (written == 0) {
         written = head_write(driver->head, oid, (uint64_t)offset, size, (const uint8_t *)data, driver->write_back);
     }
     if (written < 0) {
@@ -309,7 +361,7 @@ void driver_op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t siz
         fuse_reply_write(req, (size_t)written);
     }
     if (written > 0 && driver->write_back) {
-        driver_blocks_changed(driver, id);
+        driver_attributes_changed(driver, id);
     }
 }
 
@@ -320,7 +372,7 @@ void driver_op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, 
     uint64_t oid;
     int rc = writable(req, driver, id, &oid);
     if (rc == 0) {
-        rc = drop_privileges(req, driver->head, oid);
+        rc = drop_privileges(req, driver, id, oid, takes_privileges(req, driver));
     }
     if (rc == 0) {
         rc = head_fallocate(driver->head, oid, mode, (uint64_t)offset, (uint64_t)length, driver->write_back);
@@ -351,7 +403,7 @@ void driver_op_copy_file_range(fuse_req_t req, fuse_ino_t source, off_t source_o
         rc = -EXDEV; /* README: the kernel copies it by reading */
     }
     if (rc == 0) {
-        rc = drop_privileges(req, driver->head, to);
+        rc = drop_privileges(req, driver, target, to, takes_privileges(req, driver));
     }
     if (rc == 0) {
         rc = head_copy_range(driver->head, oid, before, (uint64_t)source_offset, to, (uint64_t)target_offset,

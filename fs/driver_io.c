@@ -85,6 +85,11 @@ void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
     struct driver *driver = driver_request(req, REQUEST_READ);
     struct node node;
     size_t done = 0;
+    if (offset < 0) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    size = size < BUFFER_SIZE ? size : BUFFER_SIZE;
     /* The kernel reads whole pages, and the last one ends where no file can. */
     size = (uint64_t)offset > FILE_SIZE_MAX - size ? (size_t)(FILE_SIZE_MAX - (uint64_t)offset) : size;
     uint8_t *buffer = buffers_take(driver->buffers, size);
@@ -103,7 +108,7 @@ void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
     buffers_give(driver->buffers, buffer, size);
 }
 
-void driver_blocks_changed(struct driver *driver, fuse_ino_t id) {
+void driver_attributes_changed(struct driver *driver, fuse_ino_t id) {
     (void)fuse_lowlevel_notify_inval_inode(driver->session, id, -1, 0);
 }
 
@@ -114,7 +119,7 @@ static void make_durable(fuse_req_t req, struct driver *driver, fuse_ino_t id) {
     if (rc == 0 && node.kind == NODE_HEAD && driver->head != NULL) {
         rc = head_seal(driver->head, NULL, NULL, NULL);
         if (driver->write_back) {
-            driver_blocks_changed(driver, id);
+            driver_attributes_changed(driver, id);
         }
     }
     fuse_reply_err(req, -rc);

@@ -122,14 +122,17 @@ struct driver {
     struct housekeeping *housekeeping;
     struct fuse_session *session;
     char *mount_point;
-    char *subdir;       /* "": all of the tree; no slashes around it */
-    char *tag;          /* follow: the tag whose view is the root; else NULL */
-    uint64_t head_root; /* the object shown as /head */
-    uint64_t poll_ns;   /* how often to look for another process's commits and tags; 0: never */
-    bool single_view;   /* at=: the root is a view */
-    bool shared;        /* allow_other */
-    bool write_back;    /* the kernel gathers writes, and keeps the times of what it wrote */
-    bool stateless;     /* the kernel does without open and opendir */
+    char *subdir;          /* "": all of the tree; no slashes around it */
+    char *tag;             /* follow: the tag whose view is the root; else NULL */
+    uint64_t head_root;    /* the object shown as /head */
+    uint64_t poll_ns;      /* how often to look for another process's commits and tags; 0: never */
+    bool single_view;      /* at=: the root is a view */
+    bool shared;           /* allow_other */
+    bool write_back;       /* the kernel gathers writes, and keeps the times of what it wrote */
+    bool stateless;        /* the kernel does without open and opendir */
+    bool drops_privileges; /* the kernel leaves dropping setuid and setgid bits to us */
+    uint64_t
+        init_unique; /* the request that has not been answered yet by which both agree on what they can; 0: it has */
     struct root_view root;
     uid_t uid;
     gid_t gid;
@@ -168,6 +171,13 @@ struct node {
     bool root;             /* NODE_DIRECTORY: what its view's name leads to */
     bool moves;            /* NODE_DIRECTORY: its names may lead elsewhere later (the root with follow) */
 };
+
+/* ---- driver_wire.c ---- */
+
+/* Stands between libfuse and the kernel: after the session is mounted, before it runs. 0 or a negative errno. */
+int driver_wire(struct driver *driver);
+/* The file handle of a write or setattr request whose caller may not keep a file's setuid and setgid bits. */
+#define WIRE_DROP_PRIVILEGES UINT64_MAX
 
 /* ---- driver_node.c ---- */
 
@@ -293,7 +303,7 @@ void driver_op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
 /* With a write-back cache the kernel keeps a file's attributes while it writes, also st_blocks, which only the store knows: it asks for them anew after
  * this. With attributes alone it takes no lock that a request may hold. But it may let go of the inode, and wait for its pages then; so inside a request
  * that is answered already, or that a program with the file open waits for. */
-void driver_blocks_changed(struct driver *driver, fuse_ino_t id);
+void driver_attributes_changed(struct driver *driver, fuse_ino_t id);
 void driver_op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
 void driver_op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
 void driver_op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file);

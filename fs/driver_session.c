@@ -309,6 +309,7 @@ int driver_mount(struct driver *driver, const struct mount_options *options, str
         rc = error_set(err, STORE_IO, "cannot mount on %s", driver->mount_point);
     } else {
         driver->session = session;
+        rc = driver_wire(driver) == 0 ? STORE_OK : error_set(err, STORE_NO_MEMORY, "out of memory");
     }
     fuse_opt_free_args(&args);
     free(list);
