@@ -6,10 +6,11 @@ D ?=##                  variant: any of asan, ubsan, tsan, cov, joined by commas
 V ?= 0##                1 shows the commands
 CFLAGS ?= -O2 -g##      optimisation and debugging; warnings and hardening are added
 PREFIX ?= /usr/local##  where `make install` puts things
+UNITDIR ?=##            where the systemd unit goes, if not $(PREFIX)/lib/systemd/system
 SBINDIR ?=##            where the mount helpers go, if not $(PREFIX)/sbin
 DESTDIR ?=##            staging directory of packagers, put before PREFIX
 T ?=##                  run only the tests whose names contain this
-FUZZ_SECONDS ?= 60##    how long `make fuzz` runs each fuzzer
+FUZZ_SECONDS ?= 60##    how long `make check-fuzz` runs each fuzzer
 
 # ---------------------------------------------------------------- what is built, and with what
 
@@ -41,15 +42,15 @@ library_sources := $(sort $(wildcard store/*.c history/*.c) $(filter-out fs/main
 unit_sources := $(sort $(wildcard tests/test_*.c))
 tool_sources := $(sort $(wildcard tests/tool_*.c))
 fuzz_sources := $(sort $(wildcard tests/fuzz_*.c))
-# A program may have further files: tests/x_*.c belong to tests/tool_x.c or tests/test_x.c. All other files in tests/ go into every unit test.
-parts = $(filter-out $(unit_sources) $(tool_sources) $(fuzz_sources),$(sort $(wildcard tests/$(patsubst tool_%,%,$(patsubst test_%,%,$(1:tests/%.c=%)))_*.c)))
-part_sources := $(sort $(foreach program,$(unit_sources) $(tool_sources),$(call parts,$(program))))
+# A program may have further files: tests/x_*.c belong to tests/tool_x.c, tests/test_x.c or tests/fuzz_x.c. All other files in tests/ go into every unit test.
+parts = $(filter-out $(unit_sources) $(tool_sources) $(fuzz_sources),$(sort $(wildcard tests/$(patsubst fuzz_%,%,$(patsubst tool_%,%,$(patsubst test_%,%,$(1:tests/%.c=%))))_*.c)))
+part_sources := $(sort $(foreach program,$(unit_sources) $(tool_sources) $(fuzz_sources),$(call parts,$(program))))
 support_sources := $(filter-out $(unit_sources) $(tool_sources) $(fuzz_sources) $(part_sources),$(sort $(wildcard tests/*.c)))
 mount_tests := $(sort $(wildcard tests/mount_*.sh))
 headers := $(sort $(wildcard store/*.h history/*.h fs/*.h tests/*.h))
 all_c := $(library_sources) $(wildcard fs/main.c) $(unit_sources) $(tool_sources) $(part_sources) $(fuzz_sources) \
     $(support_sources)
-shell_scripts := $(sort $(wildcard scripts/* tests/*.sh fs/completion/*.bash .ci/run))
+shell_scripts := $(sort $(filter-out %.py,$(wildcard scripts/* tests/*.sh fs/completion/*.bash .ci/run)))
 
 unit_programs := $(unit_sources:tests/%.c=$(O)/tests/%)
 tool_programs := $(tool_sources:tests/%.c=$(O)/tests/%)
@@ -69,8 +70,12 @@ cmocka_libs := $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 warnings := -Wall -Wextra -Wconversion -Wshadow -Werror
 defines := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -I. \
     -DTIDFS_LIBGIT2=$(or $(libgit2_name),libgit2.so)
-hardening := -fstack-protector-strong -fPIE
-link_hardening := -pie -Wl,-z,relro,-z,now
+# What distributions build with (scripts/check-hardening looks for it in the program); some of it not every compiler and processor has.
+supported = $(shell $(CC) -O2 -Werror -U_FORTIFY_SOURCE $(1) -include stdio.h -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+hardening := -fstack-protector-strong -fPIE -Wformat -Werror=format-security \
+    $(call supported,-fstack-clash-protection) $(call supported,-fcf-protection)
+fortify := $(or $(call supported,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2)
+link_hardening := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 # What a variant adds. _FORTIFY_SOURCE hides accesses from the sanitizers, and needs an optimising build.
 instrument :=
@@ -90,7 +95,7 @@ ifneq ($(filter fuzz,$(variant)),)
 instrument += -fsanitize=fuzzer-no-link
 endif
 ifeq ($(variant),)
-hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+hardening += -U_FORTIFY_SOURCE $(fortify)
 endif
 
 compile := $(CC) -std=c17 $(defines) $(CPPFLAGS) $(warnings) $(CFLAGS) $(hardening) $(instrument) $(package_cflags)
@@ -131,13 +136,26 @@ $(O)/%.o: %.c $(O)/flags
 define program_depends
 $(1:tests/%.c=$(O)/tests/%): $(1:%.c=$(O)/%.o) $(patsubst %.c,$(O)/%.o,$(call parts,$(1)))
 endef
-$(foreach program,$(unit_sources) $(tool_sources),$(eval $(call program_depends,$(program))))
+$(foreach program,$(unit_sources) $(tool_sources) $(fuzz_sources),$(eval $(call program_depends,$(program))))
+
+$(O)/tests/test_driver_faults: $(O)/tests/faults_inject.o
 
 # ---- What a test stands in for: calls of the project's own objects that go to the test's __wrap_CALL instead, by program.
-wrap_test_powercut :=
-wrap_test_faults :=
-wrap_test_driver_faults :=
+# All that tests/faults_inject.c stands in for.
+inject_calls := malloc calloc realloc reallocarray strdup strndup open_memstream free asprintf __asprintf_chk fclose ferror \
+    pthread_create pthread_mutex_init pthread_rwlock_init pthread_cond_init pthread_condattr_init \
+    pthread_condattr_setclock pthread_key_create pthread_setspecific access stat64 lstat64 fstat64 fstatat64 statvfs64 opendir \
+    fdopendir readdir64 flock fallocate64 ftruncate64 mkdir mkdirat rename unlinkat remove rmdir mmap64 nftw64 open64 \
+    openat64 fcntl64 close realpath getpwuid_r getrandom pread64 pwrite64 fsync fdatasync sqlite3_step \
+    sqlite3_prepare_v3 sqlite3_exec sqlite3_bind_null sqlite3_bind_int64 sqlite3_bind_blob64 sqlite3_bind_text64 \
+    sqlite3_wal_checkpoint_v2 sqlite3_file_control
+wrap_test_faults := $(inject_calls)
+wrap_test_driver_faults := $(inject_calls) eventfd signalfd fopen64 poll read write
+wrap_test_model := clock_gettime
 # ----
+
+# The tools that are about the store's own code.
+$(O)/tests/tool_sql $(O)/tests/tool_hostile: $(O)/libtidfs.a
 
 $(unit_programs): $(O)/tests/%: $(support_sources:%.c=$(O)/%.o) $(O)/libtidfs.a
 	$(say) LINK $@
@@ -147,9 +165,12 @@ $(tool_programs):
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ $(libs)
 
-$(fuzz_programs): $(O)/tests/%: $(O)/tests/%.o $(O)/libtidfs.a
+$(O)/tests/fuzz_requests: $(O)/tests/fake_kernel.o $(O)/tests/fake_requests.o $(O)/tests/fake_store.o
+$(O)/tests/fuzz_store: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o
+
+$(fuzz_programs): $(O)/libtidfs.a
 	$(say) LINK $@
-	$(Q)$(link) -fsanitize=fuzzer -o $@ $^ $(libs)
+	$(Q)$(link) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libtidfs.a $(libs)
 
 # Changes when the flags or the set of sources do, and only then; everything depends on it.
 $(O)/flags: FORCE
@@ -201,8 +222,30 @@ check-mount: $(O)/tidfs $(tool_programs) ## run the tests that mount a store
 bench: $(O)/tidfs $(tool_programs) ## measure against other filesystems, as root; T names the parts (scripts/bench has the list)
 	$(Q)TIDFS=$(abspath $(O)/tidfs) TIDFS_TOOLS=$(abspath $(O)/tests) scripts/bench $(T)
 
-.PHONY: fuzz
-fuzz: ## run each fuzzer for FUZZ_SECONDS
+# The long runs: the same programs as in `make check`, which gives each of them its small share. What they tried, and with what SEED, they print;
+# tests/README.md says what each shows. The limits can be lowered in the environment, as in `STATES=5000 make check-crash`.
+long_run = TEST_TIMEOUT=$${TEST_TIMEOUT:-14400} $(run_tests)
+crash_tests := $(O)/tests/test_powercut tests/mount_crash.sh
+fault_tests := $(addprefix $(O)/tests/,test_faults test_driver_faults test_damage test_repair) tests/mount_disk.sh tests/mount_repair.sh
+load_tests := $(O)/tests/test_model tests/mount_load.sh
+
+.PHONY: tools
+tools: $(tool_programs)
+
+.PHONY: check-crash
+check-crash: $(O)/tidfs $(tool_programs) $(filter $(O)/%,$(crash_tests)) ## power cuts at every write, and 1,000 kills of the driver
+	$(Q)STATES=$${STATES:-100000} KILLS=$${KILLS:-1000} $(long_run) $(crash_tests)
+
+.PHONY: check-fault
+check-fault: $(O)/tidfs $(tool_programs) $(filter $(O)/%,$(fault_tests)) ## every failure of a call, every damaged byte, disks that fail
+	$(Q)FAULTS=$${FAULTS:-100} STRIDE=$${STRIDE:-1} DISKS=$${DISKS:-50} DRIVER_FAULTS=$${DRIVER_FAULTS:-0} REPAIRS=$${REPAIRS:-3000} PAGES=$${PAGES:-1} $(long_run) $(fault_tests)
+
+.PHONY: check-load
+check-load: $(O)/tidfs $(tool_programs) $(filter $(O)/%,$(load_tests)) ## a million operations beside a model, and half an hour of load
+	$(Q)OPERATIONS=$${OPERATIONS:-1000000} LOAD_SECONDS=$${LOAD_SECONDS:-1800} $(long_run) $(load_tests)
+
+.PHONY: check-fuzz
+check-fuzz: ## run each fuzzer for FUZZ_SECONDS
 	$(Q)$(MAKE) --no-print-directory D=fuzz CC=clang fuzz-built
 
 .PHONY: fuzz-built
@@ -212,6 +255,21 @@ fuzz-built: $(fuzz_programs)
 	    $$fuzzer -max_total_time=$(strip $(FUZZ_SECONDS)) -print_final_stats=1 -artifact_prefix="$$corpus-" "$$corpus" \
 	        $$(ls -d tests/data/$${fuzzer##*/} 2>/dev/null) || exit 1; \
 	done
+
+# Assertions are left out, as their other side is never to be taken.
+.PHONY: coverage
+coverage: ## measure which branches of store/ and history/ the unit and fault tests take
+	$(Q)$(MAKE) --no-print-directory D=cov CPPFLAGS='$(CPPFLAGS) -DNDEBUG' CFLAGS='-g -Wno-error' coverage-built
+
+.PHONY: coverage-built
+coverage-built: $(unit_programs)
+	$(Q)find $(O) -name '*.gcda' -delete
+	$(Q)$(run_tests) $(unit_programs)
+	$(Q)scripts/coverage-report.py $(O) tests/branches-not-taken
+
+.PHONY: check-breakages
+check-breakages: ## break the code on purpose and see whether the tests notice; T names those of tests/breakages to try
+	$(Q)scripts/check-breakages $(T)
 
 # ---------------------------------------------------------------- keeping the code in order
 
@@ -244,14 +302,16 @@ lint-shell:
 	$(Q)shellcheck $(shell_scripts)
 
 .PHONY: layers
-layers: $(O)/tidfs ## check that includes point down, that headers stand alone, that --help and the manual agree
+layers: $(O)/tidfs ## check that includes point down, headers stand alone, --help and the manual agree, and how it was linked
 	$(Q)CC='$(CC)' CHECK_CFLAGS='$(defines) $(package_cflags) $(cmocka_cflags)' scripts/check-layers
 	$(Q)TIDFS=$(O)/tidfs scripts/check-man
+	$(Q)scripts/check-hardening $(if $(variant),--instrumented) $(O)/tidfs
 
 # ---------------------------------------------------------------- installing
 
 bindir := $(DESTDIR)$(PREFIX)/bin
 sbindir := $(DESTDIR)$(or $(strip $(SBINDIR)),$(PREFIX)/sbin)
+unitdir := $(DESTDIR)$(or $(strip $(UNITDIR)),$(PREFIX)/lib/systemd/system)
 mandir := $(DESTDIR)$(PREFIX)/share/man
 docdir := $(DESTDIR)$(PREFIX)/share/doc/tidfs
 man_pages := $(sort $(wildcard fs/man/*))
@@ -261,16 +321,19 @@ fishdir := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 completions := $(bashdir)/tidfs $(zshdir)/_tidfs $(fishdir)/tidfs.fish
 samples := $(sort $(wildcard fs/*.conf))
 helpers := mount.tidfs mount.fuse.tidfs
+units := $(sort $(wildcard fs/systemd/*))
 
 .PHONY: install
-install: $(O)/tidfs ## install the program, the mount helpers, the manual, completion and a sample configuration
-	install -d $(bindir) $(sbindir) $(docdir)
+install: $(O)/tidfs ## install the program, the mount helpers, the manual, completion, a systemd unit and a sample configuration
+	install -d $(bindir) $(sbindir) $(unitdir) $(docdir)
 	install -m 755 $(O)/tidfs $(bindir)/tidfs
 	for helper in $(helpers); do ln -sf $(PREFIX)/bin/tidfs $(sbindir)/$$helper || exit 1; done
 	for page in $(man_pages); do install -D -m 644 $$page $(mandir)/man$${page##*.}/$${page##*/} || exit 1; done
 	install -D -m 644 fs/completion/tidfs.bash $(bashdir)/tidfs
 	install -D -m 644 fs/completion/_tidfs $(zshdir)/_tidfs
 	install -D -m 644 fs/completion/tidfs.fish $(fishdir)/tidfs.fish
+	for unit in $(units); do sed 's|/usr/local/bin/|$(PREFIX)/bin/|' $$unit >$(unitdir)/$${unit##*/} && \
+	    chmod 644 $(unitdir)/$${unit##*/} || exit 1; done
 	for sample in $(samples); do install -m 644 $$sample $(docdir)/ || exit 1; done
 	@case '$(sbindir)' in /sbin | /usr/sbin | $(or $(DESTDIR),/sbin)*) ;; *) \
 	    echo 'mount(8) and fstab look for mount.tidfs in /sbin alone: SBINDIR=/sbin puts it there' ;; esac
@@ -279,7 +342,7 @@ install: $(O)/tidfs ## install the program, the mount helpers, the manual, compl
 uninstall: ## remove what `make install` with the same settings installed
 	rm -f $(bindir)/tidfs $(helpers:%=$(sbindir)/%) $(completions) \
 	    $(foreach page,$(man_pages),$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))) \
-	    $(samples:fs/%=$(docdir)/%)
+	    $(samples:fs/%=$(docdir)/%) $(units:fs/systemd/%=$(unitdir)/%)
 	if [ -d $(docdir) ]; then rmdir --ignore-fail-on-non-empty $(docdir); fi
 
 .PHONY: clean

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "fs/arguments.h"
 #include "fs/command.h"
@@ -90,6 +91,7 @@ static void json_mount(struct json *json, const struct control_status *status) {
 
     json_number(json, "commits", status->commits);
     json_number(json, "head_objects", status->head_objects);
+    json_number(json, "nodes", status->nodes);
     json_begin_object(json, "requests");
     for (size_t i = 0; i < REQUEST_KINDS && *status->requests[i].name; i++)
         json_number(json, status->requests[i].name, status->requests[i].count);
@@ -105,6 +107,10 @@ static void print_json(const struct facts *facts) {
     json_string(&json, "mount", facts->point);
     json_bool(&json, "writable", status->writable);
     json_bool(&json, "failed", status->failed);
+    if (status->refusal)
+        json_string(&json, "commit_error", strerror((int)status->refusal));
+    else
+        json_null(&json, "commit_error");
     json_tid(&json, "last_tid", status->last_tid);
     if (status->last_tid)
         json_time(&json, "last_time", tid_to_time(status->last_tid));
@@ -183,7 +189,11 @@ static void print_mount(const struct control_status *status) {
     uint64_t rate = hit_rate(status);
     if (status->writable)
         print_pending(status);
-    printf("commits:   %" PRIu64 " since it was mounted\n", status->commits);
+    printf("commits:   %" PRIu64 " since it was mounted", status->commits);
+    if (status->refusal)
+        printf("; the last one failed: %s%s", strerror((int)status->refusal),
+               status->failed ? "" : "; it is tried again every second, and nothing is lost yet");
+    (void)fputc('\n', stdout);
     printf("views:     %" PRIu64 " open, %" PRIu64 " of them idle; %" PRIu64 " opened, %" PRIu64 " reused, %" PRIu64
            " expired\n",
            status->views_open, status->views_idle, status->views_opened, status->views_reused, status->views_expired);
@@ -191,7 +201,8 @@ static void print_mount(const struct control_status *status) {
     output_bytes(status->cache_historic_bytes, historic);
     printf("cache:     %s, %s of it history; %" PRIu64 " hits, %" PRIu64 " misses (%" PRIu64 ".%" PRIu64 " %% hits)\n",
            bytes, historic, status->cache_hits, status->cache_misses, rate / 10, rate % 10);
-    printf("objects:   %" PRIu64 " of the present in memory\n", status->head_objects);
+    printf("objects:   %" PRIu64 " of the present in memory, %" PRIu64 " directories of views\n", status->head_objects,
+           status->nodes);
     print_requests(status);
 }
 

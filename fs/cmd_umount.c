@@ -22,12 +22,26 @@
 #define WAIT_MS 10000 /* for the driver to end */
 #define TICK_MS 100
 
+/* Whether a writable mount will not take changes again, whatever is mended. */
+static bool has_failed(const char *point) {
+    struct control_status *status = calloc(1, sizeof *status);
+    bool failed = status != NULL && live_status(point, status, NULL) == 0 && status->failed != 0;
+    free(status);
+    return failed;
+}
+
 /* Has everything sealed while somebody can still hear that it fails: unmounting itself would not say. */
 static int seal(const char *point, struct error *err) {
     struct error why = {0};
     int rc = live_seal(point, &why);
-    if (rc != -ENOSPC && rc != -EDQUOT && rc != -EIO) {
-        return STORE_OK; /* sealed, or nothing that could be: not ours to look into, or read-only */
+    if (rc != -ENOSPC && rc != -EDQUOT && rc != -EIO && rc != -EROFS) {
+        return STORE_OK; /* sealed, or nothing that could be: not ours to look into */
+    }
+    if (has_failed(point)) {
+        return error_set(
+            err, STORE_IO,
+            "%s; a commit failed for good, and what is pending is lost: unmount it with -l, and mount it again",
+            why.text);
     }
     return error_set(err, STORE_IO, "%s; mend that and try again, or unmount it with -l, which loses what is pending",
                      why.text);
@@ -87,7 +101,7 @@ static int unmount(const char *directory, bool lazy) {
     if (rc == STORE_OK && getuid() != 0 && mounted.owner != getuid()) {
         rc = refuse_stranger(point, mounted.owner, &err);
     }
-    if (rc == STORE_OK && !dead && !lazy) {
+    if (rc == STORE_OK && !dead && !lazy && !mounted.read_only) {
         rc = seal(point, &err);
     }
     if (rc == STORE_OK) {

@@ -8,10 +8,12 @@
 #include "fs/json.h"
 #include "fs/output.h"
 #include "fs/subject.h"
+#include "store/repair.h"
 
 struct report {
     struct progress progress;
     struct json *json; /* NULL: text */
+    uint64_t known;    /* losses on record that were told */
 };
 
 static void on_problem(void *context, const struct verify_problem *problem) {
@@ -30,6 +32,19 @@ static void on_problem(void *context, const struct verify_problem *problem) {
     }
     output_text(stdout, problem->text, strlen(problem->text));
     (void)fputc('\n', stdout);
+}
+
+static void on_known(void *context, const struct verify_problem *loss) {
+    struct report *report = context;
+    progress_clear(&report->progress);
+    if (report->json && report->known == 0) {
+        json_end_array(report->json);
+        json_begin_array(report->json, "known", true);
+    }
+    if (!report->json)
+        (void)fputs("known: ", stdout);
+    report->known++;
+    on_problem(context, loss);
 }
 
 static void on_progress(void *context, uint64_t done, uint64_t total) {
@@ -54,7 +69,8 @@ static void keep_line(void *context, enum log_level level, const char *line) {
 static int verify(struct subject *subject, const struct last_line *last, bool as_json) {
     struct json json = {0};
     struct report report = {.json = as_json ? &json : NULL};
-    const struct verify_options options = {.problem = on_problem, .progress = on_progress, .context = &report};
+    const struct verify_options options = {
+        .problem = on_problem, .progress = on_progress, .known = on_known, .context = &report};
     uint64_t problems = 0;
     progress_init(&report.progress, "verifying");
     json_init(&json, stdout);
@@ -71,7 +87,7 @@ static int verify(struct subject *subject, const struct last_line *last, bool as
         json_bool(&json, "clean", rc == 0 && problems == 0);
         json_end_object(&json);
     } else if (rc == 0 && problems == 0) {
-        printf("%s: clean\n", subject->location.store);
+        printf(report.known ? "%s: clean, but for what is on record as lost\n" : "%s: clean\n", subject->location.store);
     } else if (problems > 0) {
         printf("%s: %" PRIu64 " problem%s\n", subject->location.store, problems, problems == 1 ? "" : "s");
     }
@@ -83,14 +99,120 @@ static int verify(struct subject *subject, const struct last_line *last, bool as
     return rc == 0 && problems == 0 ? EXIT_VERIFY_CLEAN : EXIT_VERIFY_ERRORS;
 }
 
+/* ---- repair ---- */
+
+static void on_repair_progress(void *context, const char *doing, uint64_t done, uint64_t total) {
+    struct report *report = context;
+    report->progress.label = doing;
+    progress_update(&report->progress, done, total);
+}
+
+static void tell_repaired(const char *store, const struct repair_result *result, bool dry_run) {
+    char tid[TID_TEXT_SIZE];
+    if (!result->damaged) {
+        printf("%s: clean\n", store);
+        return;
+    }
+    printf("%s: %s: %" PRIu64 " rows kept, %" PRIu64 " losses on record, %" PRIu64 " objects placed, %" PRIu64
+           " names removed\n",
+           store, dry_run ? "can be repaired" : "repaired", result->rows, result->losses, result->placed,
+           result->removed);
+    if (!dry_run) {
+        tid_format(result->tid, tid);
+        printf("%s: repaired by transaction %s; the damaged database is kept as ", store, tid);
+        output_name(stdout, result->kept);
+        (void)fputc('\n', stdout);
+    }
+    if (result->left > 0)
+        printf("%s: %" PRIu64 " problem%s left, which `tidfs verify` tells\n", store, result->left,
+               result->left == 1 ? "" : "s");
+}
+
+static void tell_repaired_json(struct json *json, const struct repair_result *result, bool dry_run) {
+    json_bool(json, "damaged", result->damaged);
+    json_bool(json, "repaired", result->damaged && !dry_run);
+    json_number(json, "rows", result->rows);
+    json_number(json, "losses", result->losses);
+    json_number(json, "placed", result->placed);
+    json_number(json, "removed", result->removed);
+    json_number(json, "left", result->left);
+    if (result->damaged && !dry_run)
+        json_tid(json, "transaction", result->tid);
+    else
+        json_null(json, "transaction");
+    json_string(json, "kept", result->kept);
+}
+
+/* What is wrong is told when it has been put right. */
+static int repair(const char *store, bool as_json, bool dry_run) {
+    struct json json = {0};
+    struct report report = {.json = as_json ? &json : NULL};
+    const struct repair_options options = {
+        .dry_run = dry_run, .told = on_problem, .progress = on_repair_progress, .context = &report};
+    struct repair_result result;
+    struct error err = {0};
+    progress_init(&report.progress, "repairing");
+    json_init(&json, stdout);
+    if (as_json) {
+        json_begin_object(&json, NULL);
+        json_string(&json, "store", store);
+        json_begin_array(&json, "report", true);
+    }
+    int rc = store_repair(store, &options, &result, &err);
+    progress_clear(&report.progress);
+    if (as_json) {
+        json_end_array(&json);
+        if (rc == 0)
+            tell_repaired_json(&json, &result, dry_run);
+        json_bool(&json, "complete", rc == 0);
+        json_end_object(&json);
+    } else if (rc == 0) {
+        tell_repaired(store, &result, dry_run);
+    }
+    if (rc)
+        output_error("%s", err.text);
+    bool damaged = result.damaged, left = result.left > 0;
+    repair_result_release(&result);
+    if (output_finish() != EXIT_DONE || rc)
+        return EXIT_VERIFY_OPERATIONAL;
+    if (!damaged)
+        return EXIT_VERIFY_CLEAN;
+    return dry_run || left ? EXIT_VERIFY_ERRORS : EXIT_VERIFY_REPAIRED;
+}
+
+static int cmd_repair(const char *path, bool as_json, bool dry_run) {
+    struct subject subject;
+    int status = EXIT_VERIFY_OPERATIONAL;
+    if (subject_find_any(&subject, path))
+        status = repair(subject.location.store, as_json, dry_run);
+    subject_release(&subject);
+    return status;
+}
+
 int cmd_verify(int argc, char **argv) {
-    static const struct option options[] = {ARGUMENTS_JSON, {0}};
+    static const struct option options[] = {
+        ARGUMENTS_JSON, {"repair", no_argument, NULL, 'r'}, {"dry-run", no_argument, NULL, 'n'}, {0}};
     struct arguments arguments;
-    arguments_init(&arguments, argc, argv, "", options);
-    if (arguments_next(&arguments) != ARGUMENTS_END)
-        return arguments.status;
+    bool wants_repair = false, dry_run = false;
+    int option;
+    arguments_init(&arguments, argc, argv, "n", options);
+    while ((option = arguments_next(&arguments)) != ARGUMENTS_END)
+        switch (option) {
+        case 'r':
+            wants_repair = true;
+            break;
+        case 'n':
+            dry_run = true;
+            break;
+        default:
+            return arguments.status;
+        }
     if (arguments.operand_count != 1)
         return command_usage_error(argv[0], "one store is needed");
+    if (dry_run && !wants_repair)
+        return command_usage_error(argv[0], "--dry-run is for --repair");
+    if (wants_repair)
+        return cmd_repair(arguments.operands[0], arguments.common.json, dry_run);
 
     struct subject subject;
     struct last_line last = {.lock = PTHREAD_MUTEX_INITIALIZER};

@@ -263,13 +263,21 @@ static const struct command commands[] = {
      "      --utc   times in UTC\n"
      "      --help  show this\n",
      EXIT_USAGE},
-    {"verify", cmd_verify, "[--json] STORE", "check a store: every row, reference, link count and body",
+    {"verify", cmd_verify, "[--repair [-n]] [--json] STORE",
+     "check a store: every row, reference, link count and body; or repair it",
      "STORE is a store's directory or anything in a mount of it. It may be mounted. Each\n"
      "problem is printed with the path that it affects. Exits 0 if there is none, 4 if there\n"
      "is, 8 if the check could not be done, 16 for wrong usage.\n"
      "\n"
-     "      --json  as a JSON object\n"
-     "      --help  show this\n",
+     "With --repair everything whose checksum holds is kept, what has lost its name goes to\n"
+     "/lost+found in one transaction, what is lost is told, and reading it is an error. The\n"
+     "store must not be mounted. The damaged database is kept beside the repaired one.\n"
+     "Exits 0 if nothing was wrong, 1 if all was repaired, 4 if something is left.\n"
+     "\n"
+     "      --repair   salvage what can be\n"
+     "  -n, --dry-run  only tell what --repair would do\n"
+     "      --json     as a JSON object\n"
+     "      --help     show this\n",
      EXIT_VERIFY_USAGE},
     {"help", cmd_help, "[COMMAND]", "explain a command",
      "On a terminal the manual page of COMMAND, if it is installed; else what its --help\n"

@@ -23,6 +23,7 @@
 
 /* As fsck(8) has them. */
 #define EXIT_VERIFY_CLEAN       0
+#define EXIT_VERIFY_REPAIRED    1
 #define EXIT_VERIFY_ERRORS      4
 #define EXIT_VERIFY_OPERATIONAL 8
 #define EXIT_VERIFY_USAGE       16

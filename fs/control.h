@@ -23,7 +23,9 @@ struct control_commit {
 struct control_status {
     uint64_t writable, last_seq, last_tid;
     uint64_t pending_objects, pending_bytes, next_seal_ns, failed;
+    uint64_t refusal; /* the errno of the last commit; 0: it succeeded. Unless it failed for good, it is tried again */
     uint64_t commits, head_objects;
+    uint64_t nodes; /* directories of views and the like that the kernel knows */
     uint64_t views_open, views_idle, views_opened, views_reused, views_expired;
     uint64_t cache_hits, cache_misses, cache_bytes, cache_historic_bytes;
     struct control_request {

@@ -83,6 +83,7 @@ static void report_head(struct driver *driver, struct control_status *status) {
     status->pending_bytes = head.pending_bytes;
     status->next_seal_ns = head.next_seal_ns;
     status->failed = head.failed;
+    status->refusal = (uint64_t)store_error_errno(head.refusal);
     status->commits = head.commits;
     status->head_objects = head.objects;
 }
@@ -113,6 +114,7 @@ static int report(struct driver *driver, struct control_status *status) {
     status->views_opened = views.opened;
     status->views_reused = views.reused;
     status->views_expired = views.expired;
+    status->nodes = node_table_count(driver->nodes);
     struct cache_statistics cache;
     cache_get_statistics(store_cache(driver->store), &cache);
     status->cache_hits = cache.hits;

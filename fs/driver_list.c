@@ -280,6 +280,7 @@ static void read_directory(fuse_req_t req, struct driver *driver, fuse_ino_t id,
         fuse_reply_err(req, -rc);
         return;
     }
+    size = size < BUFFER_SIZE ? size : BUFFER_SIZE;
     struct listing listing = {.driver = driver,
                               .node = &node,
                               .req = req,

@@ -239,7 +239,9 @@ int names_list(struct driver *driver, const struct node *directory, uint64_t fro
         return -store_error_errno(rc);
     }
     for (size_t i = from > LISTED_MAX ? (size_t)(from - LISTED_MAX) : 0; i < count; i++) {
-        if (!emit(context, tags[i].name, S_IFLNK, FIXED_INO | AT_ID, LISTED_MAX + i)) {
+        /* Another one, which no tidfs has made, leads nowhere; nor could the kernel take every name. */
+        if (when_tag_name_valid(tags[i].name) &&
+            !emit(context, tags[i].name, S_IFLNK, FIXED_INO | AT_ID, LISTED_MAX + i)) {
             break;
         }
     }

@@ -338,7 +338,10 @@ void driver_op_statfs(fuse_req_t req, fuse_ino_t id) {
     (void)id;
     struct driver *driver = driver_request(req, REQUEST_STATFS);
     struct statvfs disk;
-    if (statvfs(store_directory(driver->store), &disk) != 0) {
+    int rc;
+    while ((rc = statvfs(store_directory(driver->store), &disk)) != 0 && errno == EINTR) {
+    }
+    if (rc != 0) {
         fuse_reply_err(req, errno);
         return;
     }

@@ -82,6 +82,7 @@ void driver_op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
     if (rc == 0) {
         rc = driver_node(driver, id, &node);
     }
+    size = size < XATTR_VALUE_MAX ? size : XATTR_VALUE_MAX;
     if (rc == 0 && size > 0) {
         buffer = buffers_take(driver->buffers, size);
         rc = buffer == NULL ? -ENOMEM : 0;

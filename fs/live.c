@@ -27,7 +27,7 @@ static int ask(int fd, const char *point, unsigned long request, void *argument,
     if (saved == ENOTTY)
         why = "it is not a mount of this version of tidfs";
     else if (saved == EROFS)
-        why = "it is a read-only mount";
+        why = "it is a read-only mount, or the disk of its store has become read-only";
     else if (saved == EPERM)
         why = "not permitted: only the mount's owner and root may do that";
     (void)error_set(err, STORE_IO, "%s: %s", point, why);

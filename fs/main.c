@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,7 @@ static int refuse(const char *what) {
 
 int main(int argc, char **argv) {
     tzset();
+    (void)umask(umask(0) & 077); /* whatever it keeps from others, never what the owner himself needs of a store */
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "tidfs";
     if (strcmp(name, "mount.tidfs") == 0 || strcmp(name, "mount.fuse.tidfs") == 0)

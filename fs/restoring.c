@@ -98,7 +98,7 @@ static int perform(const struct restoring *restoring, struct restore_result *res
     char *message = restore_message(subject->store, &restoring->request, restoring->message);
     char user[USER_SIZE];
     if (!message)
-        return error_set(err, STORE_NO_MEMORY, "out of memory");
+        return error_set(err, STORE_IO, "cannot say what it is about: out of memory, or a transaction cannot be read");
     order.message = message;
     int rc;
     if (subject->location.live) {

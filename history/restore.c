@@ -58,6 +58,8 @@ static int explain(int rc, struct error *err) {
         return error_set(err, STORE_FULL, "there is no space left below the store; nothing was changed");
     case -EROFS:
         return error_set(err, STORE_READ_ONLY, "the store is not open for writing; nothing was changed");
+    case -EBUSY:
+        return error_set(err, STORE_LOCKED, "another process writes the store; nothing was changed");
     case -ENOMEM:
         return error_set(err, STORE_NO_MEMORY, "out of memory; nothing was changed");
     case -E2BIG:

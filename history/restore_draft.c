@@ -444,7 +444,7 @@ int draft_find_path(struct draft *draft, const struct draft_node *node, const st
 }
 
 int draft_plan_path(struct draft *draft, struct draft_node *node, char **path) {
-    struct entry_list links;
+    struct entry_list links = {0};
     if (node->oid == ROOT_OID) {
         *path = strdup("");
         return *path ? STORE_OK : STORE_NO_MEMORY;
@@ -460,9 +460,9 @@ int draft_plan_path(struct draft *draft, struct draft_node *node, char **path) {
             if (rc == STORE_OK && entry->plan == node)
                 node->place = entry;
         }
+        entry_list_release(&links);
         if (rc != STORE_OK)
             return rc == STORE_ABSENT ? STORE_CORRUPT : rc;
-        entry_list_release(&links);
     }
     return node->place ? draft_path(draft, node->place, false, path) : STORE_ABSENT;
 }

@@ -351,24 +351,30 @@ uint64_t tid_of(struct store *store, uint64_t seq) {
     return tid;
 }
 
-static void write_revert(FILE *out, struct store *store, const struct restore_request *request) {
-    char tid[TID_TEXT_SIZE];
+/* False: the transaction cannot be read. */
+static bool write_revert(FILE *out, struct store *store, const struct restore_request *request) {
+    char text[TID_TEXT_SIZE];
+    uint64_t tid = request->before > 1 ? tid_of(store, request->before - 1) : 0;
+    if (request->before > 1 && tid == 0)
+        return false;
     size_t named = request->path_count <= PATHS_NAMED ? request->path_count : PATHS_NAMED - 1;
     (void)fputs("revert", out);
     for (size_t i = 0; i < named; i++)
         (void)fprintf(out, " %s", request->paths[i][0] ? request->paths[i] : "/");
     if (named < request->path_count)
         (void)fprintf(out, " and %zu more", request->path_count - named);
-    tid_format(tid_of(store, request->before - 1), tid);
-    (void)fprintf(out, " to %s", tid);
+    tid_format(tid, text);
+    (void)fprintf(out, " to %s", text);
+    return true;
 }
 
-static void write_undo(FILE *out, struct store *store, const struct restore_request *request, bool first_lines) {
+/* False: a transaction cannot be read. */
+static bool write_undo(FILE *out, struct store *store, const struct restore_request *request, bool first_lines) {
     for (size_t i = 0; i < request->seq_count && i < LINES_MAX; i++) {
         struct transaction undone;
         char tid[TID_TEXT_SIZE];
         if (storage_transaction_at(store_storage(store), request->seqs[i], &undone) != STORE_OK)
-            continue;
+            return false;
         tid_format(undone.tid, tid);
         size_t length = first_lines ? strcspn(undone.message, "\n") : strlen(undone.message);
         (void)fprintf(out, "undo %s%s%.*s\n", tid, length ? ": " : "", (int)length, undone.message);
@@ -376,6 +382,7 @@ static void write_undo(FILE *out, struct store *store, const struct restore_requ
     }
     if (request->seq_count > LINES_MAX)
         (void)fprintf(out, "and %zu more\n", request->seq_count - LINES_MAX);
+    return true;
 }
 
 char *restore_message(struct store *store, const struct restore_request *request, const char *said) {
@@ -391,11 +398,9 @@ char *restore_message(struct store *store, const struct restore_request *request
     } else if (request->seq_count > 1) {
         (void)fprintf(out, "undo %zu transactions\n\n", request->seq_count);
     }
-    if (request->kind == RESTORE_REVERT)
-        write_revert(out, store, request);
-    else
-        write_undo(out, store, request, said || request->seq_count > 1);
-    if (fclose(out) != 0) {
+    bool whole = request->kind == RESTORE_REVERT ? write_revert(out, store, request)
+                                                 : write_undo(out, store, request, said || request->seq_count > 1);
+    if (fclose(out) != 0 || !whole) {
         free(text);
         return NULL;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "history/restore_private.h"
+#include "store/oid_set.h"
 #include "store/tid.h"
 
 struct reverting {
@@ -85,6 +86,8 @@ static int directory_at(struct reverting *r, const char *path, uint64_t oid, str
     struct draft *draft = r->draft;
     struct draft_node *above;
     struct draft_entry *entry;
+    if (oid == ROOT_OID) /* which is always there, and above nothing */
+        return STORE_CORRUPT;
     char *way = strndup(path, directory_length(path));
     int rc = way ? parent_then(r, way, &above) : STORE_NO_MEMORY;
     if (rc == STORE_OK && above) {
@@ -129,11 +132,21 @@ static int entry_now(struct reverting *r, const char *path, struct draft_entry *
 
 /* ---- whole trees: of directories that enter or leave the reverted paths ---- */
 
-static int make_tree(struct draft *draft, const struct source *source, struct draft_entry *entry, int depth);
+/* A damaged store may lead to a directory twice, or from itself to itself: then the tree would have no end. */
+struct tree {
+    struct draft *draft;
+    struct oid_set entered; /* directories, as of the source */
+};
 
-static int make_children(struct draft *draft, const struct source *source, struct draft_node *directory, int depth) {
+static int make_tree(struct tree *tree, const struct source *source, struct draft_entry *entry, int depth);
+
+static int make_children(struct tree *tree, const struct source *source, struct draft_node *directory, int depth) {
+    struct draft *draft = tree->draft;
     struct entry_list list;
-    int rc = storage_list(store_storage(draft->store), source->oid, source->before, &list);
+    int rc = oid_set_add(&tree->entered, source->oid);
+    if (rc != STORE_OK)
+        return rc == STORE_EXISTS ? STORE_CORRUPT : rc;
+    rc = storage_list(store_storage(draft->store), source->oid, source->before, &list);
     if (rc != STORE_OK)
         return rc;
     for (size_t i = 0; i < list.count && rc == STORE_OK; i++) {
@@ -141,13 +154,14 @@ static int make_children(struct draft *draft, const struct source *source, struc
         struct draft_entry *entry;
         rc = draft_entry(draft, directory, list.items[i].name, list.items[i].name_length, &entry);
         if (rc == STORE_OK)
-            rc = make_tree(draft, &child, entry, depth + 1);
+            rc = make_tree(tree, &child, entry, depth + 1);
     }
     entry_list_release(&list);
     return rc;
 }
 
-static int make_tree(struct draft *draft, const struct source *source, struct draft_entry *entry, int depth) {
+static int make_tree(struct tree *tree, const struct source *source, struct draft_entry *entry, int depth) {
+    struct draft *draft = tree->draft;
     struct draft_node *node;
     if (depth > 4096)
         return STORE_CORRUPT;
@@ -157,7 +171,15 @@ static int make_tree(struct draft *draft, const struct source *source, struct dr
     if (rc != STORE_OK)
         return rc;
     draft_set(entry, node);
-    return node->directory ? make_children(draft, source, node, depth) : STORE_OK;
+    return node->directory ? make_children(tree, source, node, depth) : STORE_OK;
+}
+
+static int make_all_below(struct draft *draft, const struct source *source, struct draft_node *directory) {
+    struct tree tree = {.draft = draft};
+    oid_set_init(&tree.entered);
+    int rc = make_children(&tree, source, directory, 0);
+    oid_set_release(&tree.entered);
+    return rc;
 }
 
 static int remove_entry(void *context, struct draft_entry *entry) {
@@ -345,7 +367,7 @@ static int put(struct reverting *r, const struct change *change) {
         draft_set(entry, node);
     node->held = false;
     if (rc == STORE_OK && fresh)
-        rc = make_children(draft, &then, node, 0);
+        rc = make_all_below(draft, &then, node);
     if (rc == STORE_OK && node->oid)
         rc = draft_restore(draft, node, &then, CHANGED_ALL);
     return rc;

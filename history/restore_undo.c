@@ -194,6 +194,8 @@ static int parent_of(struct undoing *u, const char *path, uint64_t before, uint6
         rc = successor(u, *oid, parent);
     if (rc != STORE_OK || *parent)
         return rc == STORE_ABSENT ? STORE_CORRUPT : rc;
+    if (*oid == ROOT_OID) /* which is always there, and above nothing */
+        return STORE_CORRUPT;
     /* A directory that took the place of a like one is no change: it stands where that stood. */
     char *way = strndup(path, *name > path ? (size_t)(*name - path - 1) : 0);
     struct draft_node *above = NULL;
@@ -591,10 +593,15 @@ static int descending(const void *a, const void *b) {
 
 static int check(struct store *store, uint64_t base, uint64_t seq, uint64_t *tid, struct error *err) {
     char text[TID_TEXT_SIZE];
-    *tid = tid_of(store, seq);
-    tid_format(*tid, text);
-    if (seq < 1 || seq > base || !*tid)
+    struct transaction transaction;
+    int rc = seq < 1 || seq > base ? STORE_ABSENT : storage_transaction_at(store_storage(store), seq, &transaction);
+    if (rc == STORE_ABSENT)
         return error_set(err, STORE_INVALID, "there is no such transaction to undo");
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "cannot read the transaction to undo: %s", store_error_text(rc));
+    *tid = transaction.tid;
+    transaction_release(&transaction);
+    tid_format(*tid, text);
     if (seq == 1)
         return error_set(err, STORE_INVALID, "%s made the store: it cannot be undone", text);
     if (seq <= store_horizon(store))

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "store/transfer.h"
+
 #define OPEN_FILES     64 /* descriptors kept open; a store of 10 TB has ten thousand files */
 #define FILE_NAME_SIZE 12
 
@@ -55,7 +57,7 @@ static uint32_t parse_file_name(const char *name) {
 }
 
 int body_files_create(const char *store_directory, struct error *err) {
-    int store = open(store_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int store = (int)TEMP_FAILURE_RETRY(open(store_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (store < 0)
         return error_set(err, store_error_from_errno(errno), "cannot open %s: %s", store_directory, strerror(errno));
     int rc = STORE_OK;
@@ -66,26 +68,68 @@ int body_files_create(const char *store_directory, struct error *err) {
     return rc;
 }
 
-/* The highest numbered body file, 0 if there is none. */
-static int find_last_file(const struct body_files *bodies, uint32_t *last) {
-    int fd = openat(bodies->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+static int cannot_list(const struct body_files *bodies, int saved_errno) {
+    log_write(bodies->log, LOG_LEVEL_ERROR, "cannot list the directory of body files: %s", strerror(saved_errno));
+    return store_error_from_errno(saved_errno);
+}
+
+static int cannot_look(const struct body_files *bodies, const char *name, int saved_errno) {
+    log_write(bodies->log, LOG_LEVEL_ERROR, "cannot look at body file %s: %s", name, strerror(saved_errno));
+    return store_error_from_errno(saved_errno);
+}
+
+/* Calls back for each file with such a name, which are not always all the numbers from 1. */
+static int each_file(const struct body_files *bodies,
+                     int (*found)(const struct body_files *bodies, uint32_t number, void *context), void *context) {
+    int fd = (int)TEMP_FAILURE_RETRY(openat(bodies->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (!directory) {
-        int rc = store_error_from_errno(errno);
+        int rc = cannot_list(bodies, errno);
         if (fd >= 0)
             (void)close(fd);
         return rc;
     }
-    *last = 0;
+    int rc = STORE_OK;
     const struct dirent *entry;
-    while (errno = 0, (entry = readdir(directory)) != NULL) {
+    while (errno = 0, rc == STORE_OK && (entry = readdir(directory)) != NULL) {
         uint32_t number = parse_file_name(entry->d_name);
-        if (number > *last)
-            *last = number;
+        if (number != 0)
+            rc = found(bodies, number, context);
     }
-    int rc = errno ? store_error_from_errno(errno) : STORE_OK;
+    if (rc == STORE_OK && errno != 0)
+        rc = cannot_list(bodies, errno);
     (void)closedir(directory);
     return rc;
+}
+
+static int keep_highest(const struct body_files *bodies, uint32_t number, void *last) {
+    (void)bodies;
+    if (number > *(uint32_t *)last)
+        *(uint32_t *)last = number;
+    return STORE_OK;
+}
+
+static int add_space(const struct body_files *bodies, uint32_t number, void *bytes) {
+    char name[FILE_NAME_SIZE];
+    struct stat status;
+    format_file_name(number, name);
+    if (fstatat(bodies->directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        *(uint64_t *)bytes += (uint64_t)status.st_blocks * 512;
+    else if (errno != ENOENT)
+        return cannot_look(bodies, name, errno);
+    return STORE_OK;
+}
+
+/* The highest numbered body file, 0 if there is none. */
+static int find_last_file(const struct body_files *bodies, uint32_t *last) {
+    *last = 0;
+    return each_file(bodies, keep_highest, last);
+}
+
+/* Body files are regular files in the directory itself. Anything else would be waited for, or lead to what is no part of the store. */
+static int refuse_file(const struct body_files *bodies, const char *name) {
+    log_write(bodies->log, LOG_LEVEL_ERROR, "body file %s is no regular file", name);
+    return STORE_CORRUPT;
 }
 
 /* 0 for a file that is not there. */
@@ -94,8 +138,10 @@ static int file_size(const struct body_files *bodies, uint32_t number, uint64_t 
     struct stat status;
     format_file_name(number, name);
     *size = 0;
-    if (fstatat(bodies->directory, name, &status, 0) < 0)
-        return errno == ENOENT ? STORE_OK : store_error_from_errno(errno);
+    if (fstatat(bodies->directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? STORE_OK : cannot_look(bodies, name, errno);
+    if (!S_ISREG(status.st_mode))
+        return refuse_file(bodies, name);
     *size = (uint64_t)status.st_size;
     return STORE_OK;
 }
@@ -132,8 +178,11 @@ int body_files_open(const char *store_directory, bool writable, struct body_end 
     bodies->written = committed;
     bodies->directory_dirty = true; /* a process that was killed may have left a file whose name is not durable */
     int rc = STORE_OK;
-    bodies->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (bodies->directory < 0)
+    bodies->directory = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    if (bodies->directory < 0 && (errno == ENOTDIR || errno == ELOOP))
+        rc = error_set(err, STORE_CORRUPT, "%s, which holds the contents of large files, is no directory of the store",
+                       path);
+    else if (bodies->directory < 0)
         rc = error_set(err, errno == ENOENT ? STORE_CORRUPT : store_error_from_errno(errno),
                        "cannot open %s, which holds the contents of large files: %s", path, strerror(errno));
     else if (pthread_mutex_init(&bodies->mutex, NULL) != 0) {
@@ -196,11 +245,24 @@ static int use_file_locked(struct body_files *bodies, uint32_t number, int more_
     if (!slot || slot->number != number) {
         char name[FILE_NAME_SIZE];
         format_file_name(number, name);
-        int fd = openat(bodies->directory, name, (bodies->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | more_flags, 0600);
+        struct stat status;
+        more_flags |= (bodies->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+        int fd = (int)TEMP_FAILURE_RETRY(openat(bodies->directory, name, more_flags, 0600));
+        int saved_errno = fd < 0 ? errno : 0;
+        if (fd >= 0 && fstat(fd, &status) < 0) {
+            int rc = cannot_look(bodies, name, errno);
+            (void)close(fd);
+            return rc;
+        }
+        if (fd >= 0 && !S_ISREG(status.st_mode)) {
+            (void)close(fd);
+            return refuse_file(bodies, name);
+        }
         if (fd < 0) {
-            int saved_errno = errno;
             if (saved_errno == ENOENT)
                 return STORE_ABSENT;
+            if (saved_errno == ELOOP || saved_errno == ENXIO || saved_errno == EISDIR)
+                return refuse_file(bodies, name);
             log_write(bodies->log, LOG_LEVEL_ERROR, "cannot open body file %s: %s", name, strerror(saved_errno));
             return store_error_from_errno(saved_errno);
         }
@@ -266,21 +328,6 @@ static int reserve(struct body_files *bodies, uint32_t length, struct body_ref *
     return rc;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t length, uint64_t position) {
-    while (length > 0) {
-        ssize_t written = pwrite(fd, data, length, (off_t)position);
-        if (written < 0) {
-            if (errno == EINTR)
-                continue;
-            return -1;
-        }
-        data += written;
-        length -= (size_t)written;
-        position += (uint64_t)written;
-    }
-    return 0;
-}
-
 int body_files_append(struct body_files *bodies, const uint8_t *data, uint32_t length, struct body_ref *ref) {
     assert(length > 0 && length <= BODY_LIMIT);
     if (!bodies->writable)
@@ -290,9 +337,12 @@ int body_files_append(struct body_files *bodies, const uint8_t *data, uint32_t l
     int rc = reserve(bodies, length, ref, &use);
     if (rc != STORE_OK)
         return rc;
-    if (write_all(use.fd, data, length, ref->position) < 0) {
-        rc = store_error_from_errno(errno);
-        log_write(bodies->log, LOG_LEVEL_ERROR, "cannot write body file %08" PRIu32 ": %s", ref->file, strerror(errno));
+    if (transfer_write(use.fd, data, length, ref->position) < 0) {
+        int saved_errno = errno;
+        rc = store_error_from_errno(saved_errno);
+        /* On a full disk every writer hears it himself. */
+        log_write(bodies->log, rc == STORE_FULL ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+                  "cannot write body file %08" PRIu32 ": %s", ref->file, strerror(saved_errno));
     }
     end_use(bodies, &use);
 
@@ -319,26 +369,18 @@ int body_files_read(struct body_files *bodies, const struct body_ref *ref, uint8
     }
     if (rc < 0)
         return rc;
-    size_t done = 0;
-    while (done < ref->length) {
-        ssize_t got = pread(use.fd, buffer + done, ref->length - done, (off_t)(ref->position + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            log_write(bodies->log, LOG_LEVEL_ERROR, "cannot read body file %08" PRIu32 " at byte %" PRIu64 ": %s",
-                      ref->file, ref->position + done, strerror(errno));
-            rc = STORE_IO;
-            break;
-        }
-        if (got == 0) {
-            log_write(bodies->log, LOG_LEVEL_ERROR,
-                      "body file %08" PRIu32 " is damaged: it ends at byte %" PRIu64
-                      ", inside or before the body at %" PRIu64,
-                      ref->file, ref->position + done, ref->position);
-            rc = STORE_CORRUPT;
-            break;
-        }
-        done += (size_t)got;
+    ssize_t got = transfer_read(use.fd, buffer, ref->length, ref->position);
+    if (got < 0) {
+        rc = store_error_from_errno(errno);
+        log_write(bodies->log, LOG_LEVEL_ERROR,
+                  "cannot read the %" PRIu32 " bytes at %" PRIu64 " of body file %08" PRIu32 ": %s", ref->length,
+                  ref->position, ref->file, strerror(errno));
+    } else if ((size_t)got < ref->length) {
+        log_write(bodies->log, LOG_LEVEL_ERROR,
+                  "body file %08" PRIu32 " is damaged: it ends at byte %" PRIu64
+                  ", inside or before the body at %" PRIu64,
+                  ref->file, ref->position + (size_t)got, ref->position);
+        rc = STORE_CORRUPT;
     }
     end_use(bodies, &use);
     if (rc == STORE_OK && XXH3_64bits(buffer, ref->length) != ref->sum) {
@@ -367,13 +409,13 @@ int body_files_flush(struct body_files *bodies, struct body_end *end) {
         rc = use_file(bodies, number, &use);
         if (rc != STORE_OK)
             break;
-        if (fdatasync(use.fd) < 0) {
+        if (TEMP_FAILURE_RETRY(fdatasync(use.fd)) < 0) {
             rc = store_error_from_errno(errno);
             log_write(bodies->log, LOG_LEVEL_ERROR, "cannot sync body file %08" PRIu32 ": %s", number, strerror(errno));
         }
         end_use(bodies, &use);
     }
-    if (rc == STORE_OK && directory_dirty && fsync(bodies->directory) < 0) {
+    if (rc == STORE_OK && directory_dirty && TEMP_FAILURE_RETRY(fsync(bodies->directory)) < 0) {
         rc = store_error_from_errno(errno);
         log_write(bodies->log, LOG_LEVEL_ERROR, "cannot sync the directory of body files: %s", strerror(errno));
     }
@@ -388,17 +430,6 @@ int body_files_flush(struct body_files *bodies, struct body_end *end) {
 }
 
 int body_files_space(const struct body_files *bodies, uint64_t *bytes) {
-    uint32_t last;
-    int rc = find_last_file(bodies, &last);
     *bytes = 0;
-    for (uint32_t number = 1; rc == STORE_OK && number <= last && number != 0; number++) {
-        char name[FILE_NAME_SIZE];
-        struct stat status;
-        format_file_name(number, name);
-        if (fstatat(bodies->directory, name, &status, 0) == 0)
-            *bytes += (uint64_t)status.st_blocks * 512;
-        else if (errno != ENOENT)
-            rc = store_error_from_errno(errno);
-    }
-    return rc;
+    return each_file(bodies, add_space, bytes);
 }

@@ -29,7 +29,7 @@ const char *store_error_text(int code) {
     case STORE_CORRUPT:
         return "damaged data";
     case STORE_FULL:
-        return "no space left below the store";
+        return "no space left below the store, or no quota";
     case STORE_LOCKED:
         return "another process writes the store";
     case STORE_READ_ONLY:
@@ -96,6 +96,8 @@ int store_error_from_errno(int saved_errno) {
         return STORE_READ_ONLY;
     case ENOMEM:
         return STORE_NO_MEMORY;
+    case EBUSY:
+        return STORE_LOCKED;
     default:
         return STORE_IO;
     }

@@ -48,7 +48,7 @@ const char *store_error_text(int code);
 int store_error_errno(int code);
 
 /* The store error that fits a failed system call's errno (ENOSPC, EDQUOT -> STORE_FULL; EROFS,
- * EACCES, EPERM -> STORE_READ_ONLY; ENOMEM -> STORE_NO_MEMORY; the rest STORE_IO). */
+ * EACCES, EPERM -> STORE_READ_ONLY; ENOMEM -> STORE_NO_MEMORY; EBUSY -> STORE_LOCKED; the rest STORE_IO). */
 int store_error_from_errno(int saved_errno);
 
 #endif

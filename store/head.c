@@ -107,6 +107,8 @@ int head_close(struct head *head) {
     pthread_cond_broadcast(&head->wake);
     pthread_mutex_unlock(&head->seal_lock);
     pthread_join(head->thread, NULL);
+    if (rc < 0)
+        head_tell_lost(head);
     object_table_free(head);
     free(head->ended);
     free(head->added);
@@ -126,6 +128,7 @@ void head_get_status(struct head *head, struct head_status *status) {
         .last_tid = head->last_tid,
         .objects = head->object_count,
         .failed = head->failed,
+        .refusal = head->refusal,
     };
     head_unlock(head);
     pthread_mutex_lock(&head->seal_lock);

@@ -19,7 +19,8 @@
  *
  * Errors: 0 or a negative errno, as the system call of that name would give; permission is the caller's to check
  * (the kernel's, with default_permissions). -EIO after the storage failed for good: the head is then read-only
- * until reopened, and reads go on.
+ * until reopened, and reads go on. A commit that found no space, no memory or a disk become read-only is tried again every second until it succeeds; until
+ * then what grows gets -ENOSPC, and with such a disk everything -EROFS.
  * Threads: any. Locks: head->lock (readers and writer) before storage's own.
  */
 #ifndef TIDFS_STORE_HEAD_H
@@ -47,7 +48,8 @@ struct head_options {
 
 /* The store must be open for writing and outlive the head. Starts the commit thread. */
 int head_open(struct store *store, const struct head_options *options, struct head **head, struct error *err);
-/* Seals, waits, stops the thread, frees. Returns the error of the last commit, if it failed (what was pending is then lost). */
+/* Seals, waits, stops the thread, frees. Returns the error of the last commit, if it failed (what was pending is then lost, and the
+ * log names it by path). */
 int head_close(struct head *head);
 
 struct head_attr {
@@ -130,7 +132,7 @@ int head_fallocate(struct head *head, uint64_t oid, int mode, uint64_t offset, u
 /* whence: SEEK_DATA or SEEK_HOLE. -ENXIO past the end. */
 int head_seek(struct head *head, uint64_t oid, uint64_t offset, int whence, uint64_t *result);
 /* Shares bytes of a file of the head (source_before 0) or as of an instant with `target`. Ranges may overlap only in different
- * files. *copied is less than `length` at the source's end. No data moves. */
+ * files. *copied is less than `length` at the source's end, and if an error came after some. No data moves. */
 int head_copy_range(struct head *head, uint64_t source, uint64_t source_before, uint64_t source_offset, uint64_t target,
                     uint64_t target_offset, uint64_t length, bool keep_times, uint64_t *copied);
 
@@ -169,6 +171,7 @@ struct head_status {
     uint64_t last_seq, last_tid;
     uint64_t commits, objects; /* transactions committed here; objects in memory */
     bool failed;
+    int refusal; /* why the last commit failed: enum store_error; STORE_OK: it succeeded, or there was none */
 };
 void head_get_status(struct head *head, struct head_status *status);
 /* Bytes of the disk below that are kept for removals: what grows gets -ENOSPC when no more than this is left. */

@@ -183,7 +183,7 @@ static int write_piece(struct head *head, uint64_t oid, uint64_t offset, uint32_
                        bool keep_times, const struct large *large) {
     struct object *object;
     struct file_chunk *chunk;
-    int rc = head_may_change(head, true, length);
+    int rc = head_may_change(head, true, large->count ? 0 : length); /* large ones have their place already */
     if (rc == 0)
         rc = get_file(head, oid, &object);
     if (rc == 0)
@@ -194,7 +194,7 @@ static int write_piece(struct head *head, uint64_t oid, uint64_t offset, uint32_
         return rc;
     uint64_t allocated = file_chunk_allocated(chunk);
     rc = chunk_put(head, chunk, (uint32_t)(offset & (CHUNK_BYTES - 1)), data, length, large);
-    object->record.allocated += file_chunk_allocated(chunk) - allocated;
+    file_count_allocated(object, chunk, allocated);
     file_chunk_dirty(head, object, chunk);
     if (rc < 0)
         return rc;
@@ -223,8 +223,10 @@ int64_t head_write(struct head *head, uint64_t oid, uint64_t offset, size_t size
         uint32_t piece = (uint32_t)(size - done < room ? size - done : room);
         struct large large = {.count = 0};
         if (piece >= MEMORY_BODY_MIN) {
-            head_lock_shared(head);
-            rc = head->failed ? -EIO : head->full ? -ENOSPC : 0;
+            /* Asked before, since what is appended to a body file and then refused is never given back: writes that are tried over and over
+             * would use up what is kept for removals. */
+            head_lock(head);
+            rc = head_may_change(head, true, piece);
             head_unlock(head);
             if (rc == 0)
                 rc = large_append(head, data + done, piece, &large);
@@ -311,7 +313,7 @@ static int object_zero(struct head *head, struct object *object, uint64_t start,
         uint64_t allocated = file_chunk_allocated(chunk);
         file_chunk_cut(chunk, start > base ? (uint32_t)(start - base) : 0,
                        end - base < CHUNK_BYTES ? (uint32_t)(end - base) : CHUNK_BYTES);
-        object->record.allocated -= allocated - file_chunk_allocated(chunk);
+        file_count_allocated(object, chunk, allocated);
         file_chunk_dirty(head, object, chunk);
     }
     free(numbers.items);
@@ -570,7 +572,7 @@ static int copy_piece(struct head *head, const struct copying *copy, uint32_t le
     for (uint32_t i = 0; i < piece.count; i++)
         file_chunk_insert(chunk, &piece.spans[i]);
     free(piece.spans);
-    target->record.allocated += file_chunk_allocated(chunk) - allocated;
+    file_count_allocated(target, chunk, allocated);
     if (copy->to + length > target->record.size)
         target->record.size = copy->to + length;
     file_chunk_dirty(head, target, chunk);

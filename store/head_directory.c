@@ -8,6 +8,7 @@
  *  1. dentry->dirty if head->added or head->ended points to it; dentry->flying if the batch does.
  *  2. directory->unsettled counts the dentries that are dirty or flying; they are never dropped.
  *  3. In a complete directory `order` holds every name that exists, ascending by index.
+ *  4. Every index is below the record's next_index: a storage that has others is damaged, and gives no names.
  */
 #include <assert.h>
 #include <errno.h>
@@ -252,10 +253,13 @@ int directory_complete(struct head *head, struct object *object) {
         struct dentry *dentry = hash_find(directory, entry->name, entry->name_length, hash);
         if (dentry)
             continue; /* what is in memory is newer, or the same */
-        dentry = hash_add(head, directory, entry->name, entry->name_length, hash);
+        dentry = entry->index < object->record.next_index
+                     ? hash_add(head, directory, entry->name, entry->name_length, hash)
+                     : NULL;
         if (!dentry) {
+            rc = entry->index < object->record.next_index ? -ENOMEM : -EIO;
             entry_list_release(&list);
-            return -ENOMEM;
+            return rc;
         }
         dentry->oid = entry->oid;
         dentry->index = entry->index;
@@ -302,6 +306,10 @@ static int find_any(struct head *head, struct object *object, const char *name, 
     rc = storage_lookup(store_storage(head->store), object->oid, name, length, head->last_seq + 1, &entry);
     if (rc < 0)
         return -store_error_errno(rc);
+    if (rc == STORE_OK && entry.index >= object->record.next_index) {
+        entry_release(&entry);
+        return -EIO;
+    }
     struct dentry *dentry = hash_add(head, directory, name, length, hash);
     if (rc == STORE_OK) {
         if (dentry) {
@@ -334,6 +342,9 @@ static void dentry_touch(struct object *object, struct dentry *dentry) {
 
 int directory_prepare(struct head *head, struct object *object, const char *name, size_t length,
                       struct dentry **found) {
+    /* Two names at most are added after this. */
+    if (object->record.next_index >= INT64_MAX - 2 || object->record.size >= INT64_MAX - 2)
+        return -ENOSPC;
     int rc = find_any(head, object, name, length, found);
     if (rc < 0)
         return rc;
@@ -390,7 +401,8 @@ void directory_remove(struct head *head, struct object *object, struct dentry *d
     if (object->directory->complete)
         order_remove(object->directory, dentry->index);
     dentry->oid = 0;
-    object->record.size--;
+    if (object->record.size > 0) /* a damaged record may have told fewer names than there are */
+        object->record.size--;
     if (dentry->added_at != UINT32_MAX) {
         /* Added and removed within one transaction: history never hears of it. */
         head->added[dentry->added_at].dentry = NULL;

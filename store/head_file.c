@@ -143,6 +143,12 @@ uint64_t file_chunk_allocated(const struct file_chunk *chunk) {
     return bytes;
 }
 
+void file_count_allocated(struct object *object, const struct file_chunk *chunk, uint64_t before) {
+    uint64_t others = object->record.allocated > before ? object->record.allocated - before : 0;
+    uint64_t now = file_chunk_allocated(chunk);
+    object->record.allocated = others < FILE_SIZE_MAX - now ? others + now : FILE_SIZE_MAX;
+}
+
 /* Position of the first span that ends after `start`. */
 static uint32_t span_position(const struct file_chunk *chunk, uint32_t start) {
     uint32_t low = 0, high = chunk->count;

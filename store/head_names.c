@@ -32,6 +32,12 @@ static void touch_object(struct head *head, struct object *object, struct timesp
     object_dirty(head, object);
 }
 
+/* A directory in it goes. A damaged record may have told fewer than there are. */
+static void directory_count_down(struct object *directory) {
+    if (directory->record.nlink > 0)
+        directory->record.nlink--;
+}
+
 /* Under the read lock, from memory alone: STORE_ABSENT if it takes more. */
 static int lookup_in_memory(struct head *head, uint64_t parent, const char *name, size_t length,
                             struct head_attr *attr) {
@@ -298,7 +304,7 @@ static int remove_locked(struct head *head, uint64_t parent, const char *name, s
     directory_remove(head, directory, dentry);
     dentry_settle(head, directory, dentry);
     if (is_directory)
-        directory->record.nlink--;
+        directory_count_down(directory);
     touch_directory(head, directory, now);
     object_unlinked(head, object, now);
     head_changed(head);
@@ -332,12 +338,19 @@ struct end {                           /* of a rename */
     struct dentry *dentry;
 };
 
-/* Whether `directory` is `ancestor` or lies below it. */
+/* Whether `directory` is `ancestor` or lies below it. -EIO if it hangs in a circle, as in a store that is damaged. */
 static int is_below(struct head *head, const struct object *ancestor, struct object *directory, bool *below) {
-    for (;;) {
+    uint64_t passed = 0; /* the directory where `steps` was last a power of two: in a circle it is met again */
+    for (size_t steps = 1, next = 1;; steps++) {
         *below = directory == ancestor;
         if (*below || directory->oid == ROOT_OID)
             return 0;
+        if (directory->oid == passed)
+            return -EIO;
+        if (steps == next) {
+            passed = directory->oid;
+            next *= 2;
+        }
         int rc = object_get_directory(head, directory->record.parent, &directory);
         if (rc < 0)
             return rc;
@@ -383,7 +396,7 @@ static void moved(struct object *object, struct object *from, struct object *to)
     if (!object_is_directory(object))
         return;
     object->record.parent = to->oid;
-    from->record.nlink--;
+    directory_count_down(from);
     to->record.nlink++;
 }
 
@@ -416,7 +429,7 @@ static void rename_apply(struct head *head, struct end *from, struct end *to, bo
     touch_directory(head, to->directory, now);
     if (to->object && !exchange) {
         if (object_is_directory(to->object))
-            to->directory->record.nlink--;
+            directory_count_down(to->directory);
         object_unlinked(head, to->object, now);
     }
     head_changed(head);

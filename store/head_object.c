@@ -203,7 +203,7 @@ void object_unlinked(struct head *head, struct object *object, struct timespec n
     object->record.ctime = now;
     if (object_is_directory(object))
         object->record.nlink = 0;
-    else
+    else if (object->record.nlink > 0) /* less only in a damaged store */
         object->record.nlink--;
     if (object->record.nlink) {
         object_dirty(head, object);

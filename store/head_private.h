@@ -152,7 +152,7 @@ struct head {
     struct changers changers;
     _Atomic uint64_t working_bytes; /* written since it began; read without the lock */
     bool failed;                    /* the storage failed for good: no more changes */
-    bool full;                      /* the last commit found no space */
+    int refusal;                    /* why the last commit failed (enum store_error); STORE_OK: it did not */
     uint64_t free_bytes;            /* on the disk below when last asked, less what was written since */
     uint64_t reserve_bytes;         /* kept free, so that removals can be committed */
 
@@ -287,6 +287,8 @@ int file_chunk_reset(struct head *head, struct object *object, uint64_t number);
 void file_chunk_dirty(struct head *head, struct object *object, struct file_chunk *chunk);
 void file_chunk_drop(struct object *object, struct file_chunk *chunk);
 uint64_t file_chunk_allocated(const struct file_chunk *chunk);
+/* A chunk of the file had `before` bytes and has others now. Of a file whose record is wrong, as in a damaged store, the sum stays in its range. */
+void file_count_allocated(struct object *object, const struct file_chunk *chunk, uint64_t before);
 /* Makes room for `more` spans so that the calls below cannot fail. */
 int file_chunk_reserve(struct file_chunk *chunk, uint32_t more);
 void file_chunk_cut(struct file_chunk *chunk, uint32_t start, uint32_t end);
@@ -314,9 +316,15 @@ int acl_mode(const uint8_t *value, size_t length, uint32_t *mode, bool *equivale
 #define ACL_ACCESS  "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
 
+/* ---- head_lost.c ---- */
+
+/* Logs the paths of what is pending, which nobody will commit any more. Alone in the head. */
+void head_tell_lost(struct head *head);
+
 /* ---- head_seal.c ---- */
 
-/* Before a change: 0, or why none can be made (-EIO failed for good, -ENOSPC when it would take `bytes` more). Write lock. */
+/* Before a change: 0, or why none can be made (-EIO failed for good, -EROFS when the disk became read-only, -ENOSPC when it would take `bytes` more). Write
+ * lock. */
 int head_may_change(struct head *head, bool grows, uint64_t bytes);
 /* After a change: the interval starts, and the limit is kept. Write lock. */
 void head_changed(struct head *head);

@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "store/head_batch.h"
 
-#define RETRY_NS UINT64_C(1000000000) /* at least this long after a commit that failed */
+#define RETRY_NS UINT64_C(1000000000) /* after a commit that failed, whatever the interval: writers wait for it */
 
 /* ---- whether and when ---- */
 
@@ -25,7 +26,7 @@ static bool disk_has_room(struct head *head, uint64_t bytes) {
     if (head->free_bytes >= bytes + head->reserve_bytes)
         return true;
     struct statvfs disk;
-    if (statvfs(store_directory(head->store), &disk) < 0)
+    if (TEMP_FAILURE_RETRY(statvfs(store_directory(head->store), &disk)) < 0)
         return true; /* then the write itself will tell */
     head->free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
     uint64_t promised = head->working_bytes;
@@ -36,9 +37,11 @@ static bool disk_has_room(struct head *head, uint64_t bytes) {
 int head_may_change(struct head *head, bool grows, uint64_t bytes) {
     if (head->failed)
         return -EIO;
+    if (head->refusal == STORE_READ_ONLY)
+        return -EROFS;
     if (!grows)
         return 0;
-    if (head->full || !disk_has_room(head, bytes))
+    if (head->refusal == STORE_FULL || !disk_has_room(head, bytes))
         return -ENOSPC;
     head->free_bytes -= head->free_bytes < bytes ? head->free_bytes : bytes;
     return 0;
@@ -81,8 +84,8 @@ void head_throttle(struct head *head) {
         return;
     head_lock_shared(head);
     uint64_t number = head->number;
-    bool wait =
-        head->working_bytes > head->options.dirty_limit_bytes && head->limit_passed && !head->failed && !head->full;
+    bool wait = head->working_bytes > head->options.dirty_limit_bytes && head->limit_passed && !head->failed &&
+                head->refusal != STORE_FULL && head->refusal != STORE_READ_ONLY;
     head_unlock(head);
     if (!wait)
         return;
@@ -127,19 +130,35 @@ static int take(struct head *head, struct batch **batch, uint64_t *number) {
     return rc;
 }
 
+/* Tells what a commit has come to, once for all tries that fail alike. The head's lock; head->refusal is that of the commit before. */
+static void tell_result(const struct head *head, int rc) {
+    const struct log *log = store_log(head->store);
+    const char *directory = store_directory(head->store);
+    const char *then = head->failed
+                           ? "no more changes are taken: mount it again to go on from its last good transaction"
+                       : head->changing        ? "what it would have changed is as it was"
+                       : rc == STORE_FULL      ? "free some space there: what is pending is tried again every second"
+                       : rc == STORE_READ_ONLY ? "make its disk writable: what is pending is tried again every second"
+                                               : "what is pending stays pending and is tried again";
+    if (rc == STORE_OK && head->refusal != STORE_OK)
+        log_write(log, LOG_LEVEL_WARNING, "commit to %s: it succeeds again, and nothing is lost", directory);
+    else if (rc != STORE_OK && (rc != head->refusal || head->failed || head->changing))
+        log_write(log, LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", directory, store_error_text(rc), then);
+}
+
 /* The result of writing a batch, in the head. Returns 0 or a negative errno. */
 static int land_batch(struct head *head, struct batch *batch, int rc, const struct transaction *done) {
     head_lock(head);
     if (rc == STORE_OK) {
         head->last_seq = done->seq;
         head->last_tid = done->tid;
-        head->full = false;
+        tell_result(head, STORE_OK);
+        head->refusal = STORE_OK;
         head->free_bytes = 0; /* ask again */
         batch_settle(head, batch);
         directory_trim(head);
     } else {
-        head->full = rc == STORE_FULL;
-        if (rc != STORE_FULL && rc != STORE_NO_MEMORY)
+        if (rc != STORE_FULL && rc != STORE_NO_MEMORY && rc != STORE_READ_ONLY && rc != STORE_LOCKED)
             head->failed = true;
         if (head->changing)
             batch_revert(head, batch);
@@ -147,11 +166,8 @@ static int land_batch(struct head *head, struct batch *batch, int rc, const stru
             head->failed = true;
         else
             changers_add(&head->changers, batch->changers);
-        log_write(store_log(head->store), LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", store_directory(head->store),
-                  store_error_text(rc),
-                  head->failed     ? "no more changes are taken: mount it again to go on from its last good transaction"
-                  : head->changing ? "what it would have changed is as it was"
-                                   : "what is pending stays pending and is tried again");
+        tell_result(head, rc);
+        head->refusal = rc;
         head->pending = !head->changing;
     }
     batch_free(batch);
@@ -179,10 +195,9 @@ int head_commit(struct head *head, uint64_t *tid) {
         head->tids[number % TIDS_KEPT] = 0;
         head->refused = number;
         head->refused_code = rc;
-        uint64_t interval = head->options.commit_interval_ns;
         /* A head that failed for good does not try again, and there is nothing to try if all is taken back. */
         if (rc != -EIO && !head->changing)
-            head->deadline_ns = head_monotonic() + (interval > RETRY_NS ? interval : RETRY_NS);
+            head->deadline_ns = head_monotonic() + RETRY_NS;
     }
     pthread_cond_broadcast(&head->done);
     pthread_mutex_unlock(&head->seal_lock);

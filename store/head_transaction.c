@@ -19,7 +19,8 @@
 
 /* What a change may alter besides objects. */
 struct saved {
-    bool full, body_files_used;
+    int refusal;
+    bool body_files_used;
 };
 
 static void take_over(struct head *head) {
@@ -52,7 +53,8 @@ static void revert(struct head *head, const struct saved *saved) {
     head->working_bytes = 0;
     head->changers = (struct changers){.uid = HEAD_NOBODY};
     head->body_files_used = saved->body_files_used;
-    head->full = saved->full;
+    if (!head->failed)
+        head->refusal = saved->refusal;
     head->free_bytes = 0; /* ask again */
 }
 
@@ -74,7 +76,7 @@ static int copy_text(const char *text, char **copy) {
 /* Owning the lock, with nothing pending. */
 static int run(struct head *head, int (*change)(void *context), void *context, const char *user, const char *message,
                uint64_t *tid) {
-    struct saved saved = {head->full, head->body_files_used};
+    struct saved saved = {head->refusal, head->body_files_used};
     char *own_user = NULL, *own_message = NULL;
     int rc = copy_text(user, &own_user);
     if (rc == 0)

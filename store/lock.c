@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "store/transfer.h"
 
 #define TEXT_MAX (PATH_MAX + 64)
 
@@ -23,11 +26,17 @@ static int open_lock_file(const char *store_directory, int flags, int *fd) {
     char *path = NULL;
     if (asprintf(&path, "%s/" LOCK_FILE, store_directory) < 0)
         return STORE_NO_MEMORY;
-    *fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int saved_errno = errno;
+    /* Nothing else than a file of the store itself: it would be waited for, or written to somewhere else. */
+    struct stat status;
+    *fd = (int)TEMP_FAILURE_RETRY(open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    int failed = *fd < 0 ? errno : fstat(*fd, &status) < 0 ? errno : S_ISREG(status.st_mode) ? 0 : EINVAL;
     free(path);
-    errno = saved_errno;
-    return *fd >= 0 ? STORE_OK : errno == ENOENT ? STORE_ABSENT : store_error_from_errno(errno);
+    if (failed && *fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+    errno = failed;
+    return failed == 0 ? STORE_OK : failed == ENOENT ? STORE_ABSENT : store_error_from_errno(failed);
 }
 
 static struct flock whole_file(short type) {
@@ -38,7 +47,7 @@ static struct flock whole_file(short type) {
  * the store may have written it. */
 static int read_holder(int fd, struct lock_holder *holder) {
     char text[TEXT_MAX];
-    ssize_t length = pread(fd, text, sizeof text - 1, 0);
+    ssize_t length = transfer_read(fd, text, sizeof text - 1, 0);
     if (length < 0)
         return store_error_from_errno(errno);
     text[length] = '\0';
@@ -60,7 +69,10 @@ static int read_holder(int fd, struct lock_holder *holder) {
 
 static int check_readers(const char *store_directory, int fd, struct error *err) {
     struct flock range = whole_file(F_WRLCK);
-    if (fcntl(fd, F_OFD_GETLK, &range) < 0 || range.l_type != F_RDLCK)
+    if (TEMP_FAILURE_RETRY(fcntl(fd, F_OFD_GETLK, &range)) < 0)
+        return error_set(err, store_error_from_errno(errno), "cannot look for those who read %s: %s", store_directory,
+                         strerror(errno));
+    if (range.l_type != F_RDLCK)
         return STORE_OK;
     return error_set(err, STORE_LOCKED,
                      "%s is being read by a process that found its disk full, and cannot be written until that ends; "
@@ -71,9 +83,10 @@ static int check_readers(const char *store_directory, int fd, struct error *err)
 static int tell_holder(const char *store_directory, int fd, struct error *err) {
     struct lock_holder holder = {0};
     /* The text tells of writers only. */
-    if (check_readers(store_directory, fd, err) != STORE_OK)
-        return STORE_LOCKED;
-    int rc = read_holder(fd, &holder);
+    int rc = check_readers(store_directory, fd, err);
+    if (rc != STORE_OK)
+        return rc;
+    rc = read_holder(fd, &holder);
     if (rc != STORE_OK || holder.pid == 0)
         rc = error_set(err, STORE_LOCKED,
                        "%s is in use by another process, which is just starting or ending; try again", store_directory);
@@ -95,10 +108,9 @@ int writer_lock_describe(struct writer_lock *lock, const char *mount_point) {
     if (length < 0 || (size_t)length >= sizeof text)
         return STORE_TOO_BIG;
     /* A reader between the two calls sees a text that ends wrongly, or the new one. */
-    ssize_t written = pwrite(lock->fd, text, (size_t)length, 0);
-    if (written < 0 || ftruncate(lock->fd, written) < 0)
+    if (transfer_write(lock->fd, text, (size_t)length, 0) < 0 || TEMP_FAILURE_RETRY(ftruncate(lock->fd, length)) < 0)
         return store_error_from_errno(errno);
-    return written == length ? STORE_OK : STORE_FULL;
+    return STORE_OK;
 }
 
 int writer_lock_acquire(const char *store_directory, const char *mount_point, struct writer_lock **out,
@@ -110,14 +122,17 @@ int writer_lock_acquire(const char *store_directory, const char *mount_point, st
     if (rc != STORE_OK) {
         free(lock);
         rc = rc == STORE_ABSENT ? STORE_NOT_A_STORE : rc;
+        if (errno == ELOOP || errno == EINVAL || errno == ENXIO)
+            return error_set(err, STORE_CORRUPT, "cannot lock %s: its file " LOCK_FILE " is no regular file; remove it",
+                             store_directory);
         return error_set(err, (enum store_error)rc, "cannot lock %s: %s", store_directory, strerror(errno));
     }
     struct flock range = whole_file(F_WRLCK);
-    if (fcntl(lock->fd, F_OFD_SETLK, &range) < 0) {
+    if (TEMP_FAILURE_RETRY(fcntl(lock->fd, F_OFD_SETLK, &range)) < 0) {
         if (errno == EAGAIN || errno == EACCES)
             rc = tell_holder(store_directory, lock->fd, err);
         else
-            rc = error_set(err, STORE_IO, "cannot lock %s: %s", store_directory, strerror(errno));
+            rc = error_set(err, store_error_from_errno(errno), "cannot lock %s: %s", store_directory, strerror(errno));
     } else {
         rc = writer_lock_describe(lock, mount_point);
         if (rc != STORE_OK)
@@ -143,7 +158,7 @@ int reader_lock_acquire(const char *store_directory, int *fd) {
     if (rc != STORE_OK)
         return rc;
     struct flock range = whole_file(F_RDLCK);
-    if (fcntl(*fd, F_OFD_SETLK, &range) < 0) {
+    if (TEMP_FAILURE_RETRY(fcntl(*fd, F_OFD_SETLK, &range)) < 0) {
         rc = errno == EAGAIN || errno == EACCES ? STORE_LOCKED : store_error_from_errno(errno);
         (void)close(*fd);
     }
@@ -152,9 +167,13 @@ int reader_lock_acquire(const char *store_directory, int *fd) {
 
 int reader_lock_check(const char *store_directory, struct error *err) {
     int fd;
-    if (open_lock_file(store_directory, O_RDONLY, &fd) != STORE_OK)
+    int rc = open_lock_file(store_directory, O_RDONLY, &fd);
+    if (rc == STORE_ABSENT)
         return STORE_OK; /* then none can have it */
-    int rc = check_readers(store_directory, fd, err);
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "cannot look for those who read %s: %s", store_directory,
+                         strerror(errno));
+    rc = check_readers(store_directory, fd, err);
     (void)close(fd);
     return rc;
 }
@@ -166,7 +185,7 @@ int writer_lock_holder(const char *store_directory, struct lock_holder *holder) 
     if (rc != STORE_OK)
         return rc;
     struct flock range = whole_file(F_RDLCK); /* what a writer's lock stands in the way of */
-    if (fcntl(fd, F_OFD_GETLK, &range) < 0)
+    if (TEMP_FAILURE_RETRY(fcntl(fd, F_OFD_GETLK, &range)) < 0)
         rc = store_error_from_errno(errno);
     else
         rc = range.l_type == F_UNLCK ? STORE_ABSENT : read_holder(fd, holder);

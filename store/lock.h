@@ -38,7 +38,7 @@ void writer_lock_release(struct writer_lock *lock);
  * closed. STORE_LOCKED if there is a writer, STORE_ABSENT if there is no lock file to take it on, or an error. Nothing is written. */
 int reader_lock_acquire(const char *store_directory, int *fd);
 
-/* STORE_LOCKED, told in *err, if there is such a reader now; else STORE_OK. */
+/* STORE_LOCKED, told in *err, if there is such a reader now; STORE_OK if there is none; an error, told too, if that cannot be known. */
 int reader_lock_check(const char *store_directory, struct error *err);
 
 /* Who holds the lock of a store for writing now, without disturbing it. STORE_OK and *holder, the caller's to release;

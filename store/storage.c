@@ -283,7 +283,7 @@ int storage_commit(struct storage *storage, const struct commit *commit, struct 
     *done = (struct transaction){0};
     if (strlen(commit->user) > 255 || strlen(commit->message) > MESSAGE_MAX)
         return STORE_TOO_BIG;
-    if (commit->base >= SEQ_MAX || commit->wall.tv_nsec < 0 || commit->wall.tv_nsec > 999999999 ||
+    if (commit->base >= SEQ_MAX - 1 || commit->wall.tv_nsec < 0 || commit->wall.tv_nsec > 999999999 ||
         commit->next_oid <= ROOT_OID || commit->next_oid > OID_MAX || !is_revision_list(commit) ||
         !is_entry_changes(commit) || !is_body_list(commit))
         return STORE_INVALID;

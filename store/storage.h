@@ -24,7 +24,7 @@
  * one storage are serialised inside it. Readers never wait for the committer.
  * Other processes: any number may read while one commits; tags may be set by any process.
  * Errors: enum store_error; reads of what is absent give STORE_ABSENT. STORE_IO and STORE_CORRUPT are
- * logged by the implementation with what failed.
+ * logged by the implementation with what failed; STORE_FULL and STORE_READ_ONLY, which last, are the caller's to tell.
  */
 #ifndef TIDFS_STORE_STORAGE_H
 #define TIDFS_STORE_STORAGE_H
@@ -163,6 +163,8 @@ struct verify_problem {
 struct verify_options {
     void (*problem)(void *context, const struct verify_problem *problem);
     void (*progress)(void *context, uint64_t done, uint64_t total); /* NULL: none; called at most 10 times a second */
+    /* What an earlier repair put on record as lost, after all problems, of which it is none. NULL: not wanted. */
+    void (*known)(void *context, const struct verify_problem *loss);
     void *context;
 };
 
@@ -297,6 +299,10 @@ struct storage_open_options {
 
 /* Creates the SQLite storage in an existing empty directory, with no transaction. Durable on return. */
 int storage_sqlite_create(const char *directory, struct error *err);
+/* The same with its first transaction (NULL: none), which uses no bodies: a store without it is never seen, even if the power goes.
+ * Either removes what a create that was cut short has left. STORE_EXISTS: there is something else in the directory; STORE_LOCKED: another process
+ * is making a store there. After any error what was made is removed. */
+int storage_sqlite_create_with(const char *directory, const struct commit *first, struct error *err);
 /* Opens it. STORE_NOT_A_STORE, STORE_NEWER_FORMAT, STORE_CORRUPT, STORE_READ_ONLY, STORE_IO with a sentence each. A reader works on a read-only disk. */
 int storage_sqlite_open(const char *directory, const struct storage_open_options *options, struct storage **storage,
                         struct error *err);

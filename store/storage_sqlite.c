@@ -11,8 +11,11 @@
 #include <unistd.h>
 
 #include "store/lock.h"
+#include "store/page_vfs.h"
+#include "store/storage_sqlite_wal.h"
+#include "store/transfer.h"
 
-#define NEW_DATABASE_FILE DATABASE_FILE ".new"
+#define DATABASE_HEADER_BYTES 72 /* of the file's 100, those that are looked at here */
 
 static int sqlite_body_append(struct storage *base, const uint8_t *data, uint32_t length, struct body_ref *ref) {
     return body_files_append(sqlite_storage_of(base)->bodies, data, length, ref);
@@ -36,8 +39,11 @@ static int sqlite_space(struct storage *base, uint64_t *database_bytes, uint64_t
             return STORE_NO_MEMORY;
         int failed = stat(path, &status) < 0 ? errno : 0;
         free(path);
-        if (failed && failed != ENOENT)
+        if (failed && failed != ENOENT) {
+            log_write(storage->log, LOG_LEVEL_ERROR, "cannot look at %s%s: %s", storage->path, suffixes[i],
+                      strerror(failed));
             return store_error_from_errno(failed);
+        }
         if (!failed)
             *database_bytes += (uint64_t)status.st_blocks * 512;
     }
@@ -54,6 +60,7 @@ static void sqlite_close(struct storage *base) {
     (void)pthread_mutex_destroy(&storage->writer_mutex);
     if (storage->lock >= 0)
         (void)close(storage->lock);
+    loss_list_release(&storage->losses);
     free(storage->directory);
     free(storage->path);
     free(storage);
@@ -95,6 +102,14 @@ static int tell_full(const struct sqlite_storage *storage, struct error *err) {
                      storage->directory, CONNECTION_ROOM / 1024);
 }
 
+/* Who changes tags while another process writes the store may leave that to it: it did so when it began, and has died of no failure since. */
+static int settle_log(struct sqlite_storage *storage, struct error *err) {
+    struct lock_holder holder = {0};
+    bool beside = !storage->writable && writer_lock_holder(storage->directory, &holder) == STORE_OK;
+    lock_holder_release(&holder);
+    return beside ? STORE_OK : sqlite_wal_settle(storage->writer, storage->path, err);
+}
+
 /* Writer_mutex held. */
 static int open_writer(struct sqlite_storage *storage, struct error *err) {
     if (access(storage->directory, W_OK) < 0 || access(storage->path, W_OK) < 0)
@@ -103,10 +118,11 @@ static int open_writer(struct sqlite_storage *storage, struct error *err) {
     bool full = connection_disk_full(storage->directory);
     /* Who changes tags alone has no lock of its own; the database must not move under one who reads it without locks. On a disk that is still
      * full that reader may well be this process. */
-    if (reader_lock_check(storage->directory, err) != STORE_OK)
-        return full ? tell_full(storage, err) : STORE_LOCKED;
+    int rc = reader_lock_check(storage->directory, err);
+    if (rc != STORE_OK)
+        return full && rc == STORE_LOCKED ? tell_full(storage, err) : rc;
     /* SQLite needs no more room than its files have already, if they are there; if not, its own words for that help nobody. */
-    int rc = connection_open(storage->path, CONNECTION_WRITE, full ? NULL : storage->log, &storage->writer, err);
+    rc = connection_open(storage->path, CONNECTION_WRITE, full ? NULL : storage->log, &storage->writer, err);
     if (full && (rc == STORE_FULL || rc == STORE_IO))
         rc = tell_full(storage, err);
     if (rc != STORE_OK)
@@ -117,20 +133,33 @@ static int open_writer(struct sqlite_storage *storage, struct error *err) {
         storage->writer = NULL;
         return error_set(err, STORE_READ_ONLY, "%s cannot be written: it is read-only", storage->path);
     }
+    rc = settle_log(storage, err);
+    if (rc != STORE_OK) {
+        connection_close(storage->writer);
+        storage->writer = NULL;
+        return full && rc == STORE_FULL ? tell_full(storage, err) : rc;
+    }
     if (storage->checkpointer)
         checkpointer_watch(storage->checkpointer, storage->writer);
     return STORE_OK;
 }
 
 int sqlite_writer_take(struct sqlite_storage *storage, struct connection **writer) {
-    if (storage->readers.kind == CONNECTION_READ_IMMUTABLE)
-        return storage->lock >= 0 ? STORE_FULL : STORE_READ_ONLY;
+    sqlite_use_room(storage);
     (void)pthread_mutex_lock(&storage->writer_mutex);
-    int rc = storage->writer ? STORE_OK : open_writer(storage, NULL);
-    if (rc != STORE_OK)
+    if (storage->readers.kind == CONNECTION_READ_IMMUTABLE || storage->lock >= 0) {
+        int refused = storage->lock >= 0 ? STORE_FULL : STORE_READ_ONLY;
         (void)pthread_mutex_unlock(&storage->writer_mutex);
-    else
+        return refused;
+    }
+    struct error err = {0};
+    int rc = storage->writer ? STORE_OK : open_writer(storage, &err);
+    if (rc != STORE_OK) {
+        (void)pthread_mutex_unlock(&storage->writer_mutex);
+        log_write(storage->log, LOG_LEVEL_ERROR, "%s", err.text);
+    } else {
         *writer = storage->writer;
+    }
     return rc;
 }
 
@@ -145,137 +174,88 @@ void sqlite_writer_give(struct sqlite_storage *storage, struct connection *write
     (void)pthread_mutex_unlock(&storage->writer_mutex);
 }
 
-static int check_empty(const char *directory, struct error *err) {
-    DIR *stream = opendir(directory);
-    if (!stream)
-        return error_set(err, errno == ENOENT || errno == ENOTDIR ? STORE_INVALID : store_error_from_errno(errno),
-                         "cannot make a store in %s: %s", directory, strerror(errno));
+/* Of the files that SQLite would open by itself, or follow. A rollback journal is none of a store, whose log is a WAL; one that
+ * somebody has put there would have SQLite write to the database, and delete whatever file it names. */
+static int check_side_files(const char *path, struct error *err) {
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
     int rc = STORE_OK;
-    const struct dirent *entry;
-    while (rc == STORE_OK && (errno = 0, entry = readdir(stream)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            rc = error_set(err, STORE_EXISTS, "cannot make a store in %s: the directory is not empty", directory);
-    if (rc == STORE_OK && errno != 0)
-        rc = error_set(err, store_error_from_errno(errno), "cannot list %s: %s", directory, strerror(errno));
-    (void)closedir(stream);
-    return rc;
-}
-
-/* Makes a name durable by syncing the directory it stands in. */
-static int sync_directory(const char *directory) {
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int failed = fsync(fd);
-    int saved_errno = errno;
-    (void)close(fd);
-    errno = saved_errno;
-    return failed;
-}
-
-/* SQLite does not know of every call that failed for want of space why it did. */
-static int full_instead_of_io(int code, const char *directory) {
-    return code == STORE_IO && connection_disk_full(directory) ? STORE_FULL : code;
-}
-
-/* Writes the whole database under another name first, so that a tidfs.db that is there is complete. */
-static int create_database(const char *directory, const char *new_path, const char *path, struct error *err) {
-    int fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* SQLite gives its other files this mode */
-    if (fd < 0)
-        return error_set(err, store_error_from_errno(errno), "cannot make a store in %s: %s", directory,
-                         strerror(errno));
-    (void)close(fd);
-    struct connection *connection;
-    int rc = connection_open(new_path, CONNECTION_WRITE, NULL, &connection, err);
-    if (rc != STORE_OK)
-        return rc;
-    rc = sqlite_schema_create(connection);
-    if (rc != STORE_OK) {
-        rc = full_instead_of_io(rc, directory);
-        (void)error_set(err, (enum store_error)rc, "cannot make a store in %s: %s", directory,
-                        rc == STORE_FULL ? store_error_text(rc) : sqlite3_errmsg(connection->db));
-        (void)connection_rollback(connection);
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0] && rc == STORE_OK; i++) {
+        char *side = NULL;
+        struct stat status;
+        if (asprintf(&side, "%s%s", path, suffixes[i]) < 0)
+            return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", path);
+        if (lstat(side, &status) < 0) {
+            if (errno != ENOENT)
+                rc = error_set(err, store_error_from_errno(errno), "cannot look at %s: %s", side, strerror(errno));
+        } else if (strcmp(suffixes[i], "-journal") == 0) {
+            rc = error_set(err, STORE_CORRUPT, "%s is no file of a store, and not safe to open one with: remove it",
+                           side);
+        } else if (!S_ISREG(status.st_mode)) {
+            rc = error_set(err, STORE_CORRUPT, "%s is no regular file", side);
+        }
+        free(side);
     }
-    connection_close(connection);
-    if (rc != STORE_OK)
-        return rc;
-    fd = open(new_path, O_RDWR | O_CLOEXEC);
-    bool failed = fd < 0 || fsync(fd) < 0;
-    if (fd >= 0)
-        failed = close(fd) < 0 || failed;
-    if (failed || rename(new_path, path) < 0)
-        rc = error_set(err, store_error_from_errno(errno), "cannot make a store in %s: %s", directory, strerror(errno));
     return rc;
 }
 
-/* Only what a create that failed can have made. */
-static void remove_created(const char *directory) {
-    static const char *const names[] = {DATABASE_FILE, NEW_DATABASE_FILE, NEW_DATABASE_FILE "-wal",
-                                        NEW_DATABASE_FILE "-shm", NEW_DATABASE_FILE "-journal"};
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        (void)unlinkat(fd, names[i], 0);
-    (void)unlinkat(fd, BODY_DIRECTORY, AT_REMOVEDIR);
-    (void)close(fd);
-}
-
-int storage_sqlite_create(const char *directory, struct error *err) {
-    int rc = check_empty(directory, err);
-    if (rc != STORE_OK)
-        return rc;
-    char *new_path = NULL, *path = NULL, *parent = NULL;
-    if (asprintf(&new_path, "%s/" NEW_DATABASE_FILE, directory) < 0)
-        new_path = NULL;
-    if (asprintf(&path, "%s/" DATABASE_FILE, directory) < 0)
-        path = NULL;
-    if (asprintf(&parent, "%s/..", directory) < 0)
-        parent = NULL;
-    if (!new_path || !path || !parent) {
-        rc = error_set(err, STORE_NO_MEMORY, "cannot make a store in %s: out of memory", directory);
-        goto out;
-    }
-    rc = body_files_create(directory, err);
-    if (rc == STORE_OK)
-        rc = create_database(directory, new_path, path, err);
-    if (rc == STORE_OK && (sync_directory(directory) < 0 || sync_directory(parent) < 0))
-        rc = error_set(err, store_error_from_errno(errno), "cannot sync %s: %s", directory, strerror(errno));
-    if (rc != STORE_OK)
-        remove_created(directory);
-out:
-    free(new_path);
-    free(path);
-    free(parent);
-    return rc;
-}
-
-/* What can be told of the file before SQLite sees it. */
-static int check_files(const char *directory, const char *path, struct error *err) {
+/* The header of a SQLite file: https://www.sqlite.org/fileformat.html, 1.3. */
+static int check_header(const unsigned char header[DATABASE_HEADER_BYTES], const char *path, struct error *err) {
     static const char magic[16] = "SQLite format 3";
-    char header[16];
+    if (memcmp(header, magic, sizeof magic) != 0)
+        return error_set(err, STORE_CORRUPT, "%s is damaged: it does not begin as a SQLite database", path);
+    /* Two marks of a store, so that one damaged byte does not make it another program's. */
+    if (header[20] != PAGE_BYTES - PAGE_SUMMED && memcmp(&header[68], "tidf", 4) != 0)
+        return error_set(err, STORE_NOT_A_STORE, "%s was not made by tidfs: its directory is not a tidfs store", path);
+    /* Other versions than 2 are without a WAL, and would have SQLite make other files, in other ways. */
+    if (header[18] != 2 || header[19] != 2)
+        return error_set(err, STORE_CORRUPT, "%s is damaged: it is not in WAL mode", path);
+    return STORE_OK;
+}
+
+/* Of reading: that one may not is no reason to try it read-only. */
+static enum store_error unreadable(int saved_errno) {
+    return saved_errno == ENOMEM ? STORE_NO_MEMORY : STORE_IO;
+}
+
+/* What can be told of the files before SQLite sees them. */
+static int check_files(const char *directory, const char *path, struct error *err) {
+    unsigned char header[DATABASE_HEADER_BYTES];
     struct stat status;
     if (stat(directory, &status) < 0)
-        return error_set(err, errno == ENOENT || errno == ENOTDIR ? STORE_NOT_A_STORE : STORE_IO,
+        return error_set(err, errno == ENOENT || errno == ENOTDIR ? STORE_NOT_A_STORE : unreadable(errno),
                          "there is no store at %s: %s", directory, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         return error_set(err, STORE_NOT_A_STORE, "%s is not a tidfs store: it is not a directory", directory);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (fd < 0) {
         if (errno == ENOENT)
             return error_set(err, STORE_NOT_A_STORE, "%s is not a tidfs store: it has no " DATABASE_FILE, directory);
-        return error_set(err, STORE_IO, "cannot open %s: %s", path, strerror(errno));
+        if (errno == ELOOP || errno == ENXIO)
+            return error_set(err, STORE_NOT_A_STORE,
+                             "%s is not a tidfs store: its " DATABASE_FILE " is no regular file", directory);
+        return error_set(err, unreadable(errno), "cannot open %s: %s", path, strerror(errno));
     }
-    ssize_t got = pread(fd, header, sizeof header, 0);
+    if (fstat(fd, &status) < 0) {
+        int rc = error_set(err, unreadable(errno), "cannot look at %s: %s", path, strerror(errno));
+        (void)close(fd);
+        return rc;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        (void)close(fd);
+        return error_set(err, STORE_NOT_A_STORE, "%s is not a tidfs store: its " DATABASE_FILE " is no regular file",
+                         directory);
+    }
+    ssize_t got = transfer_read(fd, header, sizeof header, 0);
     int saved_errno = errno;
     (void)close(fd);
     if (got < 0)
-        return error_set(err, STORE_IO, "cannot read %s: %s", path, strerror(saved_errno));
+        return error_set(err, unreadable(saved_errno), "cannot read %s: %s", path, strerror(saved_errno));
     if (got == 0)
         return error_set(err, STORE_CORRUPT, "%s is damaged: it is empty", path);
-    if (got < (ssize_t)sizeof header || memcmp(header, magic, sizeof header) != 0)
+    if (got < (ssize_t)sizeof header)
         return error_set(err, STORE_CORRUPT, "%s is damaged: it does not begin as a SQLite database", path);
-    return STORE_OK;
+    int rc = check_header(header, path, err);
+    return rc == STORE_OK ? check_side_files(path, err) : rc;
 }
 
 /* True if the database has this file beside it, of at least `bytes`. */
@@ -291,6 +271,13 @@ static bool has_side_file(const struct sqlite_storage *storage, const char *suff
 static int check_with_reader(struct sqlite_storage *storage, struct error *err) {
     struct connection *reader;
     int rc = connection_pool_take(&storage->readers, &reader);
+    if (rc == STORE_CORRUPT) {
+        rc = connection_open(storage->path, storage->readers.kind, NULL, &reader, err); /* for what it says in err */
+        if (rc != STORE_OK)
+            return rc;
+        connection_close(reader);
+        rc = STORE_CORRUPT;
+    }
     if (rc != STORE_OK)
         return error_set(err, (enum store_error)rc, "cannot open %s: %s", storage->path, store_error_text(rc));
     rc = sqlite_schema_check(reader, storage->directory, err);
@@ -358,15 +345,16 @@ static int open_for_writing(struct sqlite_storage *storage, struct error *err) {
     if (rc != STORE_OK)
         return rc;
     rc = sqlite_schema_check(storage->writer, storage->directory, err);
+    if (rc == STORE_OK)
+        rc = sqlite_ids_check(storage->writer, storage->directory, err);
     if (rc != STORE_OK)
         return rc;
     rc = statement_run(storage->writer, STATEMENT_BEGIN_WRITE, NULL, 0);
+    if (rc == STORE_OK)
+        rc = statement_run(storage->writer, STATEMENT_ROLLBACK, NULL, 0);
     if (rc != STORE_OK)
         return error_set(err, (enum store_error)rc, "%s cannot be written: %s", storage->directory,
-                         sqlite3_errmsg(storage->writer->db));
-    if (!connection_rollback(storage->writer))
-        return error_set(err, STORE_IO, "%s cannot be written: %s", storage->directory,
-                         sqlite3_errmsg(storage->writer->db));
+                         connection_told(storage->writer));
     rc = checkpointer_start(storage->path, storage->log, &storage->checkpointer, err);
     if (rc == STORE_OK)
         checkpointer_watch(storage->checkpointer, storage->writer);
@@ -379,6 +367,10 @@ static int open_bodies(struct sqlite_storage *storage, struct error *err) {
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc == STORE_OK) {
         rc = state_row_get(reader, &state);
+        if (rc == STORE_OK)
+            rc = statement_integer(reader, STATEMENT_USER_VERSION, NULL, 0, &storage->format);
+        if (rc == STORE_OK)
+            rc = loss_list_load(reader, &storage->losses);
         connection_pool_give(&storage->readers, reader);
     }
     if (rc != STORE_OK)
@@ -390,6 +382,11 @@ static int open_bodies(struct sqlite_storage *storage, struct error *err) {
 
 int storage_sqlite_open(const char *directory, const struct storage_open_options *options, struct storage **out,
                         struct error *err) {
+    return sqlite_open_database(directory, NULL, options, out, err);
+}
+
+int sqlite_open_database(const char *directory, const char *database, const struct storage_open_options *options,
+                         struct storage **out, struct error *err) {
     struct sqlite_storage *storage = calloc(1, sizeof *storage);
     if (!storage)
         return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", directory);
@@ -400,7 +397,9 @@ int storage_sqlite_open(const char *directory, const struct storage_open_options
     storage->directory = realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
     if (!storage->directory)
         storage->directory = strdup(directory);
-    if (!storage->directory || asprintf(&storage->path, "%s/" DATABASE_FILE, storage->directory) < 0)
+    if (database)
+        storage->path = strdup(database);
+    else if (!storage->directory || asprintf(&storage->path, "%s/" DATABASE_FILE, storage->directory) < 0)
         storage->path = NULL;
     bool mutex = pthread_mutex_init(&storage->writer_mutex, NULL) == 0;
     if (!storage->directory || !storage->path || !mutex ||

@@ -1,7 +1,8 @@
 /* Private to storage_sqlite*.c: the storage that keeps its rows in SQLite and large bodies in files.
  * store/FORMAT.md has the tables.
  *
- *   storage_sqlite.c             create, open, close, the state
+ *   storage_sqlite.c             open, close, the state
+ *   storage_sqlite_create.c      create
  *   storage_sqlite_schema.c      the tables; the check of format and version
  *   storage_sqlite_statement.c   all SQL; bind, step, reset
  *   storage_sqlite_connection.c  connections and the pool of readers
@@ -12,6 +13,8 @@
  *   storage_sqlite_tag.c         tags
  *   storage_sqlite_checkpoint.c  the thread that moves the WAL into the database
  *   storage_sqlite_verify*.c     verify
+ *   storage_sqlite_loss*.c       what was lost
+ *   storage_sqlite_repair*.c     repair; with storage_sqlite_salvage.c and storage_sqlite_page.c, which read a damaged database
  *
  * Threads: readers take a connection each from the pool. Commits and tags share one writing connection.
  * Lock order: writer_mutex; then any one of the pool's, the body files' and the checkpointer's, which are leaves.
@@ -34,7 +37,10 @@ struct sqlite_storage {
     char *directory;
     char *path; /* of tidfs.db */
     bool writable;
-    int lock; /* reader_lock_acquire's, while reading without the database's own locks on a full disk; else -1 */
+    /* reader_lock_acquire's, while reading without the database's own locks on a disk that was full; else -1. Changed under writer_mutex. */
+    _Atomic int lock;
+    uint64_t format;
+    struct loss_list losses;
     struct connection_pool readers;
     struct body_files *bodies;
     struct checkpointer *checkpointer; /* NULL unless writable */
@@ -53,12 +59,23 @@ int sqlite_writer_take(struct sqlite_storage *storage, struct connection **write
 /* Ends the transaction that the writer may be in: a rollback, which does nothing after a COMMIT. Unlocks. */
 void sqlite_writer_give(struct sqlite_storage *storage, struct connection *writer);
 
+/* For repair: storage_sqlite_open of a database with another path, whose bodies are in `directory`. */
+int sqlite_open_database(const char *directory, const char *database, const struct storage_open_options *options,
+                         struct storage **out, struct error *err);
+/* Makes a name durable by syncing the directory it stands in. Returns -1 and sets errno on failure. */
+int sqlite_sync_directory(const char *directory);
+
 /* storage_sqlite_schema.c */
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION     2 /* the newest one that is read */
+#define FORMAT_VERSION_NEW 1 /* of a store that nothing was lost from; FORMAT_WITH_LOSSES else */
 /* Makes the tables and the first rows in an empty database and leaves it in WAL mode. */
 int sqlite_schema_create(struct connection *connection);
+/* Adds the table for what was lost, and makes the store one of FORMAT_WITH_LOSSES. Within a transaction. */
+int sqlite_schema_add_losses(struct connection *connection);
 /* STORE_OK if it is a store of this format, with its state and newest transaction intact; else an error, told in err. */
 int sqlite_schema_check(struct connection *connection, const char *directory, struct error *err);
+/* For who is about to write: STORE_CORRUPT if the state would give out ids that are in use. */
+int sqlite_ids_check(struct connection *connection, const char *directory, struct error *err);
 
 /* storage_sqlite_read.c; each is described at its wrapper in storage.h */
 int sqlite_read_before(struct connection *reader, uint64_t oid, uint64_t part, uint64_t before,
@@ -99,6 +116,29 @@ int sqlite_tag_delete(struct storage *storage, const char *name);
 int sqlite_tag_list(struct storage *storage, struct tag **tags, size_t *count);
 
 /* storage_sqlite_verify.c */
+#define VERIFY_PATH_MAX 16384 /* longer paths are shown from their end */
+/* The path that an object has, or had last: where it begins in `text`, or NULL if it hangs on nothing. */
+const char *sqlite_newest_path(struct connection *reader, uint64_t oid, char text[VERIFY_PATH_MAX]);
+
+/* storage_sqlite_loss_text.c: what a loss means for people. Nothing is said of one that only follows from others. */
+struct loss_teller {
+    struct connection *reader;
+    void (*told)(void *context, const struct verify_problem *what);
+    void *context;
+};
+void loss_tell(const struct loss_teller *teller, const struct loss *loss);
+/* A sentence about the newest path of an object; oid 0: about none. */
+void loss_teller_say(const struct loss_teller *teller, uint64_t oid, const char *text);
+
 int sqlite_verify(struct storage *storage, const struct verify_options *options, uint64_t *problems);
+/* The same for repair: what can be put on record as lost is given to `note` (NULL: nothing is) and is no problem. */
+int sqlite_verify_noting(struct storage *storage, const struct verify_options *options, uint64_t *problems,
+                         void (*note)(void *context, const struct loss *loss), void *context);
+
+/* ---- storage_sqlite_room.c ---- */
+
+/* Goes over to reading with locks if the disk was full when the storage was opened and is not any more. Costs nothing else. No other connection
+ * than those of the pool may be reading (sqlite_verify has one of its own). */
+void sqlite_use_room(struct sqlite_storage *storage);
 
 #endif

@@ -18,6 +18,7 @@ struct checkpointer {
     pthread_t thread;
     struct connection *connection; /* the thread's */
     struct log *log;
+    bool failing; /* the last one could not be done, which is told once */
 
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
@@ -50,9 +51,13 @@ static bool run_checkpoint(struct checkpointer *checkpointer, int mode, int wait
     sqlite3 *db = checkpointer->connection->db;
     (void)sqlite3_busy_timeout(db, wait_ms);
     int result = sqlite3_wal_checkpoint_v2(db, "main", mode, &in_wal, &done);
-    if (result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY && (result & 0xff) != SQLITE_LOCKED)
-        log_write(checkpointer->log, LOG_LEVEL_WARNING, "database: cannot move the write-ahead log: %s; trying again",
-                  sqlite3_errmsg(db));
+    bool failing = result != SQLITE_OK && (result & 0xff) != SQLITE_BUSY && (result & 0xff) != SQLITE_LOCKED;
+    if (failing && !checkpointer->failing)
+        log_write(checkpointer->log, LOG_LEVEL_WARNING,
+                  "database: cannot move the write-ahead log: %s; it grows until that succeeds, which is tried again",
+                  connection_why(checkpointer->connection, result));
+    if (failing || result == SQLITE_OK)
+        checkpointer->failing = failing;
     return result == SQLITE_OK && in_wal == done;
 }
 

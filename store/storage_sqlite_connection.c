@@ -10,16 +10,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
+#include "store/page_vfs.h"
+#include "store/storage_sqlite_errno.h"
 #include "store/storage_sqlite_row.h"
 
+#define AROUND_BYTES    (128 << 10)
 #define READERS_MOST    8
 #define BUSY_TIMEOUT_MS 10000
 #define STATEMENT_SHOWN 60 /* bytes of a statement that failed */
 
-/* Nothing in the schema may run code, and every page is checked for sanity when it is read. */
-static const char setup_sql[] = "PRAGMA trusted_schema = OFF;"
-                                "PRAGMA cell_size_check = ON;"
+/* Every page is checked for sanity when it is read. */
+static const char setup_sql[] = "PRAGMA cell_size_check = ON;"
                                 "PRAGMA temp_store = MEMORY;"
                                 "PRAGMA secure_delete = OFF;"
                                 "PRAGMA synchronous = FULL;"
@@ -37,19 +41,35 @@ static void *map_with_room(void *address, size_t length, int protection, int fla
     return mmap(address, length, protection, flags, fd, offset);
 }
 
+/* Pages that are not in the kernel's cache are read with those around them: what a transaction wrote lies together, and one read of
+ * many costs little more than one of a few. The kernel itself does this for sequential reads only. */
+static ssize_t read_around(int fd, void *buffer, size_t length, off_t position) {
+    struct iovec part = {.iov_base = buffer, .iov_len = length};
+    ssize_t got = preadv2(fd, &part, 1, position, RWF_NOWAIT);
+    if (got == (ssize_t)length)
+        return got;
+    (void)readahead(fd, position & ~(off_t)(AROUND_BYTES - 1), AROUND_BYTES); /* only makes the next reads faster */
+    return pread(fd, buffer, length, position);
+}
+
 /* SQLite has one table of system calls for the whole process. */
-static void replace_mmap(void) {
+static void replace_calls(void) {
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
-    if (vfs && vfs->iVersion >= 3 && vfs->xSetSystemCall)
-        (void)vfs->xSetSystemCall(vfs, "mmap", (sqlite3_syscall_ptr)map_with_room);
+    if (!vfs || vfs->iVersion < 3 || !vfs->xSetSystemCall)
+        return;
+    (void)vfs->xSetSystemCall(vfs, "mmap", (sqlite3_syscall_ptr)map_with_room);
+    /* Who has put something of his own there wants to see the reads. */
+    if (vfs->xGetSystemCall(vfs, "pread64") == (sqlite3_syscall_ptr)pread)
+        (void)vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)read_around);
 }
 
 bool connection_disk_full(const char *path) {
     struct statvfs disk;
-    return statvfs(path, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < CONNECTION_ROOM;
+    return TEMP_FAILURE_RETRY(statvfs(path, &disk)) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < CONNECTION_ROOM;
 }
 
-static int error_from_sqlite(sqlite3 *db, int result) {
+/* `why`: the errno behind it, 0 if there is none. */
+static int error_from_sqlite(sqlite3 *db, int result, int why) {
     switch (result & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
@@ -65,7 +85,10 @@ static int error_from_sqlite(sqlite3 *db, int result) {
         return STORE_READ_ONLY;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return STORE_CORRUPT;
+        return STORE_CORRUPT; /* or a sector that cannot be read */
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return STORE_LOCKED;
     case SQLITE_CONSTRAINT:
         return STORE_INVALID;
     case SQLITE_TOOBIG:
@@ -73,19 +96,34 @@ static int error_from_sqlite(sqlite3 *db, int result) {
     case SQLITE_IOERR: {
         if (result == SQLITE_IOERR_NOMEM)
             return STORE_NO_MEMORY;
-        if (result == SQLITE_IOERR_DATA || result == SQLITE_IOERR_CORRUPTFS)
+        if (result == SQLITE_IOERR_DATA || (result == SQLITE_IOERR_CORRUPTFS && why == 0))
             return STORE_CORRUPT;
-        /* SQLite itself knows ENOSPC on some of its writes only, and no EDQUOT. */
-        int saved_errno = db ? sqlite3_system_errno(db) : 0;
         const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
         bool memory = result == SQLITE_IOERR_SHMMAP || result == SQLITE_IOERR_SHMSIZE;
         if (memory && path && connection_disk_full(path))
             return STORE_FULL;
-        return saved_errno == ENOSPC || saved_errno == EDQUOT ? STORE_FULL : STORE_IO;
+        return store_error_from_errno(why);
     }
+    case SQLITE_CANTOPEN:
+        return store_error_from_errno(why);
     default:
         return STORE_IO;
     }
+}
+
+const char *connection_told(const struct connection *connection) {
+    return connection->damage[0] != '\0' ? connection->damage : sqlite3_errmsg(connection->db);
+}
+
+const char *connection_why(struct connection *connection, int result) {
+    struct page_damage damage;
+    connection->damage[0] = '\0';
+    int why = sqlite_result_errno(connection->db, result);
+    if (result == SQLITE_IOERR_DATA && page_vfs_take_damage(connection->db, &damage))
+        page_damage_text(&damage, connection->damage, sizeof connection->damage);
+    else if (why != 0)
+        (void)snprintf(connection->damage, sizeof connection->damage, "%s", strerror(why));
+    return connection_told(connection);
 }
 
 int connection_failed(struct connection *connection, int result, const char *doing, const char *statement) {
@@ -96,10 +134,14 @@ int connection_failed(struct connection *connection, int result, const char *doi
         statement = "";
     /* The reason first: people read it, too. The beginning of a statement tells which it is. */
     bool whole = strlen(statement) <= STATEMENT_SHOWN;
-    log_write(connection->log, LOG_LEVEL_ERROR, "database: %s (%d, %s): cannot %s `%.*s%s`",
-              sqlite3_errmsg(connection->db), result, sqlite3_errstr(result), doing, STATEMENT_SHOWN, statement,
-              whole ? "" : "...");
-    return error_from_sqlite(connection->db, result);
+    int why = sqlite_result_errno(connection->db, result);
+    const char *told = connection_why(connection, result);
+    int rc = error_from_sqlite(connection->db, result, why);
+    /* Who is refused for want of space, or by a disk that is read-only, tells so: once for many tries. */
+    log_write(connection->log, rc == STORE_FULL || rc == STORE_READ_ONLY ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+              "database: %s (%d, %s): cannot %s `%.*s%s`", told, result, sqlite3_errstr(result), doing, STATEMENT_SHOWN,
+              statement, whole ? "" : "...");
+    return rc;
 }
 
 int connection_corrupt(const struct connection *connection, const char *format, ...) {
@@ -135,12 +177,49 @@ static char *make_uri(const char *path, enum connection_kind kind) {
     return uri;
 }
 
+/* What our own statements and rows need, with room: a store that somebody else has made gets no more. */
+static void set_limits(sqlite3 *db) {
+    static const struct {
+        int limit, most;
+    } limits[] = {
+        {SQLITE_LIMIT_LENGTH, 16 << 20}, /* a row: a chunk's record, of an extent for each byte, takes 8 MiB */
+        {SQLITE_LIMIT_SQL_LENGTH, 16384},       {SQLITE_LIMIT_COLUMN, 32},          {SQLITE_LIMIT_EXPR_DEPTH, 50},
+        {SQLITE_LIMIT_COMPOUND_SELECT, 8},      {SQLITE_LIMIT_FUNCTION_ARG, 8},     {SQLITE_LIMIT_ATTACHED, 0},
+        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 64}, {SQLITE_LIMIT_VARIABLE_NUMBER, 16}, {SQLITE_LIMIT_TRIGGER_DEPTH, 0},
+        {SQLITE_LIMIT_WORKER_THREADS, 0},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        (void)sqlite3_limit(db, limits[i].limit, limits[i].most); /* returns what it was */
+}
+
+/* Nothing that lies in a file may run: not triggers, not views, not extensions, not writes to the schema. */
+static int set_defenses(sqlite3 *db) {
+    static const struct {
+        int option, on;
+    } defenses[] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},
+        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+        {SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0},
+        {SQLITE_DBCONFIG_WRITABLE_SCHEMA, 0},
+        {SQLITE_DBCONFIG_DQS_DDL, 0},
+        {SQLITE_DBCONFIG_DQS_DML, 0},
+    };
+    int result = SQLITE_OK;
+    for (size_t i = 0; i < sizeof defenses / sizeof defenses[0] && result == SQLITE_OK; i++)
+        result = sqlite3_db_config(db, defenses[i].option, defenses[i].on, (int *)NULL);
+    return result;
+}
+
 static int set_up(sqlite3 *db) {
+    set_limits(db);
     int result = sqlite3_extended_result_codes(db, 1);
     if (result == SQLITE_OK)
         result = sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
     if (result == SQLITE_OK)
-        result = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+        result = set_defenses(db);
     if (result == SQLITE_OK)
         result = sqlite3_exec(db, setup_sql, NULL, NULL, NULL);
     if (result == SQLITE_OK)
@@ -151,7 +230,7 @@ static int set_up(sqlite3 *db) {
 int connection_open(const char *path, enum connection_kind kind, struct log *log, struct connection **out,
                     struct error *err) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, replace_mmap);
+    (void)pthread_once(&once, replace_calls);
     struct connection *connection = calloc(1, sizeof *connection);
     char *uri = make_uri(path, kind);
     if (!connection || !uri) {
@@ -160,16 +239,21 @@ int connection_open(const char *path, enum connection_kind kind, struct log *log
         return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", path);
     }
     connection->log = log;
-    int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+    connection->kind = kind;
+    int flags = SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
     flags |= kind == CONNECTION_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
-    int result = sqlite3_open_v2(uri, &connection->db, flags, NULL);
+    int result = page_vfs_register();
+    if (result == SQLITE_OK)
+        result = sqlite3_open_v2(uri, &connection->db, flags, PAGE_VFS);
     free(uri);
+    if (result == SQLITE_OK && kind == CONNECTION_SALVAGE)
+        result = page_vfs_salvage(connection->db);
     if (result == SQLITE_OK)
         result = set_up(connection->db);
     if (result != SQLITE_OK) {
         int rc = connection->db ? connection_failed(connection, result, "open", path) : STORE_NO_MEMORY;
         (void)error_set(err, rc, "cannot open %s: %s", path,
-                        connection->db ? sqlite3_errmsg(connection->db) : "out of memory");
+                        connection->db ? connection_told(connection) : "out of memory");
         connection_close(connection);
         return rc;
     }
@@ -244,14 +328,16 @@ int connection_pool_take(struct connection_pool *pool, struct connection **conne
         pool->idle = pool->idle->next;
     else
         pool->count++;
+    enum connection_kind kind = pool->kind;
     (void)pthread_mutex_unlock(&pool->mutex);
     if (*connection)
         return STORE_OK;
 
-    int rc = connection_open(pool->path, pool->kind, pool->log, connection, NULL);
+    int rc = connection_open(pool->path, kind, pool->log, connection, NULL);
     if (rc != STORE_OK) {
         (void)pthread_mutex_lock(&pool->mutex);
         pool->count--;
+        pool->others -= kind != pool->kind;
         (void)pthread_cond_signal(&pool->returned);
         (void)pthread_mutex_unlock(&pool->mutex);
     }
@@ -261,8 +347,34 @@ int connection_pool_take(struct connection_pool *pool, struct connection **conne
 void connection_pool_give(struct connection_pool *pool, struct connection *connection) {
     assert(sqlite3_get_autocommit(connection->db));
     (void)pthread_mutex_lock(&pool->mutex);
-    connection->next = pool->idle;
-    pool->idle = connection;
+    bool other = connection->kind != pool->kind;
+    if (other) {
+        pool->others--;
+        pool->count--;
+    } else {
+        connection->next = pool->idle;
+        pool->idle = connection;
+    }
     (void)pthread_cond_signal(&pool->returned);
     (void)pthread_mutex_unlock(&pool->mutex);
+    if (other)
+        connection_close(connection);
+}
+
+bool connection_pool_change(struct connection_pool *pool, enum connection_kind kind) {
+    (void)pthread_mutex_lock(&pool->mutex);
+    if (pool->kind != kind) {
+        pool->kind = kind;
+        while (pool->idle) {
+            struct connection *old = pool->idle;
+            pool->idle = old->next;
+            pool->count--;
+            connection_close(old);
+        }
+        pool->others = pool->count;
+        (void)pthread_cond_broadcast(&pool->returned);
+    }
+    bool done = pool->others == 0;
+    (void)pthread_mutex_unlock(&pool->mutex);
+    return done;
 }

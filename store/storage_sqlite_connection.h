@@ -26,13 +26,16 @@ enum connection_kind {
     CONNECTION_READ,
     CONNECTION_READ_IMMUTABLE, /* takes no locks: for a database that nobody can write to */
     CONNECTION_WRITE,
+    CONNECTION_SALVAGE, /* reads on where pages are damaged: page_vfs_salvage says what it gives */
 };
 
 struct connection {
     sqlite3 *db;
     struct log *log;
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    enum connection_kind kind;
     struct connection *next; /* in the pool's idle list */
+    char damage[96];         /* what is wrong, when connection_failed last spoke; "": SQLite's words tell */
 
     /* The horizon as read when SQLite's counter of foreign commits stood at horizon_version. */
     bool horizon_known;
@@ -53,6 +56,10 @@ void connection_close(struct connection *connection);
 
 /* The store error for a SQLite result, logged with SQLite's words and the statement. */
 int connection_failed(struct connection *connection, int result, const char *doing, const char *statement);
+/* Why a call failed just now with this result: what is damaged, or SQLite's words. Valid until the next call on the connection. */
+const char *connection_why(struct connection *connection, int result);
+/* The same once more, after connection_failed. */
+const char *connection_told(const struct connection *connection);
 /* Logs what is wrong in the database and returns STORE_CORRUPT. */
 int connection_corrupt(const struct connection *connection, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -67,9 +74,10 @@ int connection_check_horizon(struct connection *connection, uint64_t before);
 
 struct connection_pool {
     const char *path; /* the owner's */
-    enum connection_kind kind;
     struct log *log;
-    pthread_mutex_t mutex; /* guards all below */
+    pthread_mutex_t mutex;     /* guards all below */
+    enum connection_kind kind; /* only who calls connection_pool_change may read it without the mutex */
+    unsigned others;           /* taken ones of another kind, which are closed when they come back */
     pthread_cond_t returned;
     struct connection *idle; /* the last returned first: its page cache is the warmest */
     unsigned count;          /* idle ones and those taken */
@@ -81,5 +89,8 @@ void connection_pool_release(struct connection_pool *pool);
 /* Waits for one when all are taken. */
 int connection_pool_take(struct connection_pool *pool, struct connection **connection);
 void connection_pool_give(struct connection_pool *pool, struct connection *connection);
+/* From now on connections are of that kind. True if none of another kind is taken any more: to be asked again until then. By one thread at a time, and to one
+ * kind in a pool's life. */
+bool connection_pool_change(struct connection_pool *pool, enum connection_kind kind);
 
 #endif

@@ -1,5 +1,6 @@
 /* Directory entries. Current ones are in the table entry, ended ones in past_entry with the level of their lifetime;
  * store/FORMAT.md says how both together answer for any instant. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,8 @@ int sqlite_lookup(struct storage *base, uint64_t parent, const char *name, size_
     rc = find_entry(reader, STATEMENT_ENTRY_BY_NAME, values, 2, before, entry);
     if (rc == STORE_ABSENT)
         rc = find_entry(reader, STATEMENT_PAST_ENTRY_BY_NAME, values, 3, before, entry);
+    if (rc == STORE_ABSENT && loss_list_hides_names(&storage->losses, parent, before))
+        rc = STORE_CORRUPT; /* it may be the name that was lost */
     int horizon = connection_check_horizon(reader, before);
     connection_pool_give(&storage->readers, reader);
     if (horizon != STORE_OK) {
@@ -168,8 +171,18 @@ static int read_list(struct sqlite_storage *storage, enum statement id, uint64_t
     return rc;
 }
 
+/* A list from which names are missing is no list. */
+static int check_names(const struct sqlite_storage *storage, uint64_t parent, uint64_t before) {
+    if (!loss_list_hides_names(&storage->losses, parent, before))
+        return STORE_OK;
+    log_write(storage->log, LOG_LEVEL_INFO, "names of directory %" PRIu64 " are lost before transaction %" PRIu64, parent,
+              before);
+    return STORE_CORRUPT;
+}
+
 int sqlite_list(struct storage *base, uint64_t parent, uint64_t before, struct entry_list *list) {
-    return read_list(sqlite_storage_of(base), STATEMENT_LIST, parent, before, list);
+    int rc = check_names(sqlite_storage_of(base), parent, before);
+    return rc == STORE_OK ? read_list(sqlite_storage_of(base), STATEMENT_LIST, parent, before, list) : rc;
 }
 
 int sqlite_list_from(struct storage *base, uint64_t parent, uint64_t before, uint64_t from, size_t most,
@@ -177,7 +190,9 @@ int sqlite_list_from(struct storage *base, uint64_t parent, uint64_t before, uin
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct value values[] = {value_integer(parent), value_integer(before), value_integer(from), value_integer(most)};
     struct connection *reader;
-    int rc = connection_pool_take(&storage->readers, &reader);
+    int rc = check_names(storage, parent, before);
+    if (rc == STORE_OK)
+        rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
     rc = collect_before(reader, STATEMENT_LIST_FROM, values, 4, before, list);

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/oid_set.h"
 #include "store/storage_sqlite.h"
 
 int sqlite_get_state(struct storage *base, struct storage_state *state) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
     struct state_row row;
+    sqlite_use_room(storage); /* here, for who shares a store asks for its state now and then */
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
@@ -20,7 +22,7 @@ int sqlite_get_state(struct storage *base, struct storage_state *state) {
         state->next_oid = row.next_oid;
         state->horizon = row.horizon;
         state->packed_at = row.packed_at;
-        state->format = FORMAT_VERSION; /* others were refused at open */
+        state->format = (uint32_t)storage->format;
     }
     return rc;
 }
@@ -60,6 +62,26 @@ int sqlite_read_before(struct connection *reader, uint64_t oid, uint64_t part, u
     return rc;
 }
 
+/* Invariant 1 of storage_sqlite_loss.h. */
+static int check_losses(const struct sqlite_storage *storage, uint64_t oid, uint64_t part, uint64_t before,
+                        enum load_outcome outcome, struct revision *revision) {
+    if (storage->losses.count == 0)
+        return STORE_OK;
+    bool found = outcome == LOAD_DATA || outcome == LOAD_DELETED;
+    uint64_t lost = loss_list_newest(&storage->losses, oid, part, before);
+    if (lost != 0 && (!found || lost > revision->seq)) {
+        log_write(storage->log, LOG_LEVEL_INFO,
+                  "object %" PRIu64 ", part %" PRIu64 ": its revision of transaction %" PRIu64 " is lost", oid, part,
+                  lost);
+        revision_release(revision);
+        return STORE_CORRUPT;
+    }
+    uint64_t next = loss_list_next(&storage->losses, oid, part, before);
+    if (next < revision->until)
+        revision->until = next;
+    return STORE_OK;
+}
+
 int sqlite_load_before(struct storage *base, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome,
                        struct revision *revision) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
@@ -68,6 +90,8 @@ int sqlite_load_before(struct storage *base, uint64_t oid, uint64_t part, uint64
     if (rc != STORE_OK)
         return rc;
     rc = sqlite_read_before(reader, oid, part, before, outcome, revision);
+    if (rc == STORE_OK)
+        rc = check_losses(storage, oid, part, before, *outcome, revision);
     int horizon = connection_check_horizon(reader, before);
     connection_pool_give(&storage->readers, reader);
     if (horizon != STORE_OK) {
@@ -96,6 +120,35 @@ int sqlite_load_revision(struct storage *base, uint64_t id, struct revision *rev
     return rc;
 }
 
+/* What is lost may have been data: a lost part below *part, which was `found`, takes its place. */
+static int take_lost_part(const struct sqlite_storage *storage, struct connection *reader, uint64_t oid, uint64_t from,
+                          uint64_t before, bool found, uint64_t *part) {
+    const struct loss *losses;
+    size_t count = loss_list_of(&storage->losses, LOSS_REVISION, oid, &losses);
+    for (size_t i = 0; i < count && losses[i].seq < before; i++) {
+        uint64_t lost = losses[i].part, newest = 0;
+        if (lost >= LOSS_PART_ANY) { /* up to where the object ever had any */
+            struct value key = value_integer(oid);
+            int rc = statement_integer(reader, STATEMENT_HIGHEST_PART, &key, 1, &newest);
+            if (rc < 0)
+                return rc;
+            lost = from <= newest || from == PART_CHUNK ? from : 0;
+            newest = 0;
+        }
+        if (lost < from || (found && lost >= *part))
+            continue;
+        struct value values[] = {value_integer(oid), value_integer(lost), value_integer(before)};
+        int rc = statement_integer(reader, STATEMENT_REVISION_SEQ_BEFORE, values, 3, &newest);
+        if (rc < 0)
+            return rc;
+        if (losses[i].seq > newest) {
+            *part = lost;
+            found = true;
+        }
+    }
+    return found ? STORE_OK : STORE_ABSENT;
+}
+
 int sqlite_next_part(struct storage *base, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
@@ -117,6 +170,8 @@ int sqlite_next_part(struct storage *base, uint64_t oid, uint64_t from, uint64_t
         }
         values[1] = value_integer(*part + 1);
     } while (rc == STORE_OK && !has_data);
+    if (rc == STORE_OK || rc == STORE_ABSENT)
+        rc = take_lost_part(storage, reader, oid, from, before, rc == STORE_OK, part);
     int horizon = connection_check_horizon(reader, before);
     connection_pool_give(&storage->readers, reader);
     return horizon != STORE_OK ? horizon : rc;
@@ -172,6 +227,34 @@ static int collect_changed(struct connection *reader, uint64_t after_seq, uint64
     return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
+/* What was lost was changed too, or may have been. */
+static int add_lost_changes(const struct loss_list *losses, uint64_t after_seq, uint64_t until_seq, uint64_t **oids,
+                            size_t *count) {
+    struct oid_set known;
+    int rc = STORE_OK;
+    oid_set_init(&known);
+    for (size_t i = 0; i < *count && losses->count > 0 && rc == STORE_OK; i++)
+        rc = oid_set_add(&known, (*oids)[i]);
+    for (size_t i = 0; i < losses->count && rc == STORE_OK; i++) {
+        const struct loss *loss = &losses->items[i];
+        if (loss->kind != LOSS_REVISION || loss->seq <= after_seq || loss->seq > until_seq ||
+            oid_set_has(&known, loss->oid))
+            continue;
+        rc = oid_set_add(&known, loss->oid);
+        if (rc != STORE_OK)
+            break;
+        uint64_t *grown = reallocarray(*oids, *count + 1, sizeof *grown);
+        if (!grown) {
+            rc = STORE_NO_MEMORY;
+        } else {
+            grown[(*count)++] = loss->oid;
+            *oids = grown;
+        }
+    }
+    oid_set_release(&known);
+    return rc;
+}
+
 int sqlite_changed(struct storage *base, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
@@ -180,6 +263,8 @@ int sqlite_changed(struct storage *base, uint64_t after_seq, uint64_t until_seq,
         return rc;
     rc = collect_changed(reader, after_seq, until_seq, oids, count);
     connection_pool_give(&storage->readers, reader);
+    if (rc == STORE_OK)
+        rc = add_lost_changes(&storage->losses, after_seq, until_seq, oids, count);
     if (rc != STORE_OK) {
         free(*oids);
         *oids = NULL;
@@ -234,6 +319,21 @@ int sqlite_body_read(struct storage *base, const struct body_ref *ref, uint8_t *
     return rc;
 }
 
+/* Transaction `seq` is the newest before `tid`, as far as is known: its own tid may be one that only tells its place. Then that is
+ * certain only where the next one's begins. */
+static int check_time(struct sqlite_storage *storage, uint64_t seq, uint64_t tid) {
+    struct transaction next = {0};
+    if (!loss_list_has_time(&storage->losses, seq))
+        return STORE_OK;
+    int rc = sqlite_transaction_at(&storage->base, seq + 1, &next);
+    bool certain = rc == STORE_OK && next.tid == tid && !loss_list_has_time(&storage->losses, seq + 1);
+    transaction_release(&next);
+    if (rc < 0 || certain)
+        return rc;
+    log_write(storage->log, LOG_LEVEL_INFO, "when transaction %" PRIu64 " was is lost", seq);
+    return STORE_CORRUPT;
+}
+
 static int read_transaction(struct sqlite_storage *storage, enum statement id, uint64_t key,
                             struct transaction *transaction) {
     struct connection *reader;
@@ -256,7 +356,13 @@ int sqlite_transaction_before(struct storage *base, uint64_t tid, struct transac
     if (tid == 0)
         return STORE_ABSENT;
     uint64_t newest = tid - 1 < (uint64_t)INT64_MAX ? tid - 1 : (uint64_t)INT64_MAX;
-    return read_transaction(sqlite_storage_of(base), STATEMENT_TRANSACTION_BEFORE, newest, transaction);
+    int rc = read_transaction(sqlite_storage_of(base), STATEMENT_TRANSACTION_BEFORE, newest, transaction);
+    if (rc == STORE_OK) {
+        rc = check_time(sqlite_storage_of(base), transaction->seq, tid);
+        if (rc != STORE_OK)
+            transaction_release(transaction);
+    }
+    return rc;
 }
 
 int sqlite_transaction_at(struct storage *base, uint64_t seq, struct transaction *transaction) {
@@ -279,5 +385,10 @@ int sqlite_touched(struct storage *base, uint64_t oid, uint64_t before, uint64_t
     struct value values[] = {value_integer(oid), value_integer(PART_INODE), value_integer(before)};
     rc = statement_integer(reader, STATEMENT_REVISION_SEQ_BEFORE, values, 3, seq);
     connection_pool_give(&storage->readers, reader);
+    uint64_t lost = loss_list_newest(&storage->losses, oid, PART_INODE, before);
+    if (lost != 0 && (rc == STORE_ABSENT || (rc == STORE_OK && lost > *seq))) {
+        *seq = lost;
+        rc = STORE_OK;
+    }
     return rc;
 }

@@ -4,9 +4,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define ID_MAX       OID_MAX /* of every table: who reads has the bits above for uses of his own */
+#define USER_MAX     255
 
 /* Reads the columns [0, count) into values; true if the checksum in column `count` is theirs. */
 static bool read_columns(sqlite3_stmt *statement, struct value *values, size_t count) {
@@ -25,6 +28,42 @@ static bool is_time_ns(uint64_t ns) {
     return ns <= 999999999;
 }
 
+static bool is_oid(uint64_t oid) {
+    return oid >= ROOT_OID && oid <= OID_MAX;
+}
+
+static bool is_seq(uint64_t seq) {
+    return seq >= 1 && seq <= SEQ_MAX;
+}
+
+/* Whoever made the row may have had any: what is no name of one entry would lead its users somewhere else. */
+static bool is_entry_name(const struct value *name) {
+    const char *bytes = name->bytes;
+    if (name->kind != VALUE_BLOB || name->length == 0 || name->length > NAME_BYTES_MAX)
+        return false;
+    if (bytes[0] == '.' && (name->length == 1 || (name->length == 2 && bytes[1] == '.')))
+        return false;
+    return !memchr(bytes, '/', name->length) && !memchr(bytes, '\0', name->length);
+}
+
+static bool is_entry_type(uint64_t type) {
+    return type == S_IFREG || type == S_IFDIR || type == S_IFLNK || type == S_IFCHR || type == S_IFBLK ||
+           type == S_IFIFO || type == S_IFSOCK;
+}
+
+static bool is_text(const struct value *text, size_t most) {
+    return text->kind == VALUE_BLOB && text->length <= most && !memchr(text->bytes, '\0', text->length);
+}
+
+/* The next values that a store gives out are at most one above the last. */
+static bool is_state(const struct value values[9]) {
+    for (size_t i = 0; i < 4; i++)
+        if (values[i].integer < 1 || values[i].integer > ID_MAX + 1)
+            return false;
+    return values[4].integer <= UINT32_MAX && values[5].integer <= INT64_MAX && values[6].integer <= SEQ_MAX + 1 &&
+           is_time_ns(values[8].integer);
+}
+
 int state_row_get(struct connection *connection, struct state_row *state) {
     struct value values[9];
     sqlite3_stmt *statement;
@@ -35,7 +74,7 @@ int state_row_get(struct connection *connection, struct state_row *state) {
         rc = connection_corrupt(connection, "the row of the table state is missing");
     if (rc == STORE_OK && !read_columns(statement, values, COUNT(values)))
         rc = connection_corrupt(connection, "the row of the table state has a wrong checksum");
-    if (rc == STORE_OK && (values[4].integer > UINT32_MAX || !is_time_ns(values[8].integer)))
+    if (rc == STORE_OK && !is_state(values))
         rc = connection_corrupt(connection, "the row of the table state has a value out of range");
     if (rc == STORE_OK)
         *state = (struct state_row){
@@ -51,8 +90,8 @@ int state_row_get(struct connection *connection, struct state_row *state) {
             .last_tid = column_integer(statement, 11),
         };
     statement_reset(statement);
-    if (rc == STORE_OK &&
-        (state->last_seq > SEQ_MAX || state->last_tid > INT64_MAX || (state->last_seq == 0) != (state->last_tid == 0)))
+    if (rc == STORE_OK && (state->last_seq >= SEQ_MAX /* a reader of it is one above */ ||
+                           state->last_tid > INT64_MAX || (state->last_seq == 0) != (state->last_tid == 0)))
         rc = connection_corrupt(connection, "the newest transaction has seq %" PRIu64 " and tid %016" PRIx64,
                                 state->last_seq, state->last_tid);
     return rc;
@@ -81,6 +120,9 @@ int revision_row_decode(const struct connection *connection, sqlite3_stmt *state
                                   "revision %" PRIu64 " (oid %" PRIu64 ", part %" PRIu64 ", seq %" PRIu64
                                   ") has a wrong checksum",
                                   values[0].integer, values[1].integer, values[2].integer, values[3].integer);
+    if (values[0].integer > ID_MAX || !is_oid(values[1].integer) || values[2].integer > INT64_MAX ||
+        !is_seq(values[3].integer))
+        return connection_corrupt(connection, "revision %" PRIu64 " has a value out of range", values[0].integer);
     *revision = (struct revision){
         .id = values[0].integer,
         .oid = values[1].integer,
@@ -117,7 +159,8 @@ int transaction_row_decode(const struct connection *connection, sqlite3_stmt *st
     if (!read_columns(statement, values, COUNT(values)))
         return connection_corrupt(connection, "transaction %" PRIu64 " (tid %016" PRIx64 ") has a wrong checksum",
                                   values[0].integer, values[1].integer);
-    if (!is_time_ns(values[4].integer) || values[7].kind != VALUE_BLOB || values[8].kind != VALUE_BLOB)
+    if (!is_seq(values[0].integer) || values[1].integer > INT64_MAX || !is_time_ns(values[4].integer) ||
+        !is_text(&values[7], USER_MAX) || !is_text(&values[8], MESSAGE_MAX))
         return connection_corrupt(connection, "transaction %" PRIu64 " has a value out of range", values[0].integer);
     *transaction = (struct transaction){
         .seq = values[0].integer,
@@ -167,7 +210,8 @@ int entry_row_decode(const struct connection *connection, sqlite3_stmt *statemen
     if (column_integer(statement, 8) != row_sum(values, past ? 8 : 6))
         return connection_corrupt(connection, "%s %" PRIu64 " of directory %" PRIu64 " has a wrong checksum",
                                   past ? "past entry" : "entry", values[1].integer, values[0].integer);
-    if (values[2].kind != VALUE_BLOB || values[2].length > NAME_BYTES_MAX || values[4].integer > UINT32_MAX ||
+    if (!is_oid(values[0].integer) || values[1].integer > INT64_MAX || !is_entry_name(&values[2]) ||
+        !is_oid(values[3].integer) || !is_entry_type(values[4].integer) || values[5].integer > SEQ_MAX ||
         (past && (values[6].integer <= values[5].integer ||
                   values[7].integer != entry_level(values[5].integer, values[6].integer))))
         return connection_corrupt(connection, "%s %" PRIu64 " of directory %" PRIu64 " has a value out of range",
@@ -220,11 +264,11 @@ int past_entry_row_insert(struct connection *connection, const struct entry *ent
 int tag_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct tag *tag) {
     struct value values[2];
     bool right = read_columns(statement, values, COUNT(values));
-    if (!right || values[0].kind != VALUE_BLOB || values[0].length > TAG_NAME_MAX)
+    if (!right || !is_text(&values[0], TAG_NAME_MAX) || values[1].integer > INT64_MAX)
         return connection_corrupt(
-            connection, "tag `%.*s` has a wrong checksum",
+            connection, "tag `%.*s` has a wrong checksum or value",
             values[0].kind == VALUE_BLOB && values[0].length <= TAG_NAME_MAX ? (int)values[0].length : 0,
-            (const char *)values[0].bytes);
+            values[0].kind == VALUE_BLOB ? (const char *)values[0].bytes : "");
     memcpy(tag->name, values[0].bytes, values[0].length);
     tag->name[values[0].length] = '\0';
     tag->tid = values[1].integer;
@@ -254,4 +298,65 @@ int body_row_decode(const struct connection *connection, sqlite3_stmt *statement
             return STORE_OK;
     }
     return connection_corrupt(connection, "body %" PRIu64 " has a wrong checksum", id.integer);
+}
+
+static bool is_loss(const struct value values[6]) {
+    for (size_t i = 0; i < 6; i++)
+        if (values[i].kind != VALUE_INTEGER || values[i].integer > INT64_MAX)
+            return false;
+    return values[1].integer >= LOSS_REVISION && values[1].integer <= LOSS_NOTED;
+}
+
+int loss_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct loss *loss) {
+    struct value values[6];
+    if (!read_columns(statement, values, COUNT(values)))
+        return connection_corrupt(connection, "loss %" PRIu64 " has a wrong checksum", values[0].integer);
+    if (!is_loss(values))
+        return connection_corrupt(connection, "loss %" PRIu64 " has a value out of range", values[0].integer);
+    *loss = (struct loss){
+        .id = values[0].integer,
+        .kind = (enum loss_kind)values[1].integer,
+        .oid = values[2].integer,
+        .part = values[3].integer,
+        .seq = values[4].integer,
+        .until = values[5].integer,
+    };
+    return STORE_OK;
+}
+
+int loss_row_insert(struct connection *connection, uint64_t id, const struct loss *loss) {
+    struct value values[] = {
+        value_integer(id),        value_integer(loss->kind),  value_integer(loss->oid), value_integer(loss->part),
+        value_integer(loss->seq), value_integer(loss->until), value_integer(0),
+    };
+    return insert(connection, STATEMENT_LOSS_INSERT, values, COUNT(values));
+}
+
+bool row_is_sane(enum row_kind kind, const struct value *values) {
+    switch (kind) {
+    case ROW_STATE:
+        return is_state(values);
+    case ROW_TRANSACTION:
+        return is_seq(values[0].integer) && values[1].integer <= INT64_MAX && is_time_ns(values[4].integer) &&
+               is_text(&values[7], USER_MAX) && is_text(&values[8], MESSAGE_MAX);
+    case ROW_REVISION:
+        return values[0].integer <= ID_MAX && is_oid(values[1].integer) && values[2].integer <= INT64_MAX &&
+               is_seq(values[3].integer);
+    case ROW_ENTRY:
+    case ROW_PAST_ENTRY:
+        return is_oid(values[0].integer) && values[1].integer <= INT64_MAX && is_entry_name(&values[2]) &&
+               is_oid(values[3].integer) && is_entry_type(values[4].integer) && is_seq(values[5].integer) &&
+               (kind == ROW_ENTRY || (values[6].integer > values[5].integer && is_seq(values[6].integer) &&
+                                      values[7].integer == entry_level(values[5].integer, values[6].integer)));
+    case ROW_TAG:
+        return is_text(&values[0], TAG_NAME_MAX) && values[1].integer <= INT64_MAX;
+    case ROW_LOSS:
+        return is_loss(values);
+    }
+    return false;
+}
+
+bool entry_name_is_sane(const char *name, size_t length) {
+    const struct value value = {.kind = VALUE_BLOB, .bytes = name, .length = length};
+    return is_entry_name(&value);
 }

@@ -11,6 +11,7 @@
 
 #include "store/storage.h"
 #include "store/storage_sqlite_connection.h"
+#include "store/storage_sqlite_loss.h"
 
 /* The one row of the table state. */
 struct state_row {
@@ -57,5 +58,15 @@ int body_row_insert(struct connection *connection, const struct new_body *body);
 /* The bytes live until the statement is stepped or reset. *sum is XXH3-64 of the bytes. */
 int body_row_decode(const struct connection *connection, sqlite3_stmt *statement, const uint8_t **data, size_t *length,
                     uint64_t *sum);
+
+/* A row of LOSS_COLUMNS. */
+int loss_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct loss *loss);
+int loss_row_insert(struct connection *connection, uint64_t id, const struct loss *loss);
+
+/* Whether values that have the right checksum are those of a row that the functions above would decode: for rows that were read in another way.
+ * As many values as the table has columns, less the checksum; bytes are VALUE_BLOB. */
+enum row_kind { ROW_STATE, ROW_TRANSACTION, ROW_REVISION, ROW_ENTRY, ROW_PAST_ENTRY, ROW_TAG, ROW_LOSS };
+bool row_is_sane(enum row_kind kind, const struct value *values);
+bool entry_name_is_sane(const char *name, size_t length);
 
 #endif

@@ -1,21 +1,23 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "store/page_vfs.h"
 #include "store/storage_sqlite.h"
 
 #define APPLICATION_ID 1953064038 /* "tidf" */
 #define STRING(x)      #x
 #define TEXT_OF(macro) STRING(macro)
-#define RESERVED_BYTES 8 /* at the end of each page: room for page checksums to come without a new format */
 
 static const char pragma_sql[] =
     "PRAGMA page_size = 4096;"
     "PRAGMA encoding = 'UTF-8';"
     "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
-                                                       "PRAGMA user_version = " TEXT_OF(FORMAT_VERSION) ";";
+                                                       "PRAGMA user_version = " TEXT_OF(FORMAT_VERSION_NEW) ";";
 
 static const char table_sql[] =
     "CREATE TABLE meta(key TEXT NOT NULL PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
@@ -51,6 +53,11 @@ static const char table_sql[] =
 
     "CREATE TABLE tag(name TEXT NOT NULL PRIMARY KEY, tid INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;";
 
+/* FORMAT_WITH_LOSSES has it too. */
+static const char loss_sql[] =
+    "CREATE TABLE loss(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, oid INTEGER NOT NULL, part INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, until INTEGER NOT NULL, sum INTEGER NOT NULL);";
+
 static int execute(struct connection *connection, const char *sql) {
     int result = sqlite3_exec(connection->db, sql, NULL, NULL, NULL);
     return result == SQLITE_OK ? STORE_OK : connection_failed(connection, result, "run", sql);
@@ -64,7 +71,8 @@ static int put_meta(struct connection *connection, const char *key, struct value
 /* A random identity, RFC 9562 version 4. */
 static int make_uuid(char text[37]) {
     unsigned char b[16];
-    if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
+    /* So few bytes are given whole, but for a signal while the system has just begun. */
+    if (TEMP_FAILURE_RETRY(getrandom(b, sizeof b, 0)) != (ssize_t)sizeof b)
         return STORE_IO;
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
@@ -77,7 +85,7 @@ static int put_first_rows(struct connection *connection) {
     char uuid[37];
     int rc = make_uuid(uuid);
     if (rc == STORE_OK)
-        rc = put_meta(connection, "format", value_integer(FORMAT_VERSION));
+        rc = put_meta(connection, "format", value_integer(FORMAT_VERSION_NEW));
     if (rc == STORE_OK)
         rc = put_meta(connection, "uuid", value_text(uuid, 36));
     if (rc == STORE_OK)
@@ -89,7 +97,7 @@ static int put_first_rows(struct connection *connection) {
 }
 
 int sqlite_schema_create(struct connection *connection) {
-    int reserved = RESERVED_BYTES;
+    int reserved = PAGE_BYTES - PAGE_SUMMED;
     int result = sqlite3_file_control(connection->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
     if (result != SQLITE_OK)
         return connection_failed(connection, result, "ask", "SQLITE_FCNTL_RESERVE_BYTES");
@@ -107,10 +115,53 @@ int sqlite_schema_create(struct connection *connection) {
     return rc;
 }
 
+int sqlite_schema_add_losses(struct connection *connection) {
+    static const char key[] = "format";
+    struct value values[] = {value_text(key, sizeof key - 1), value_integer(FORMAT_WITH_LOSSES)};
+    int rc = execute(connection, loss_sql);
+    if (rc == STORE_OK)
+        rc = execute(connection, "PRAGMA user_version = " TEXT_OF(FORMAT_WITH_LOSSES));
+    return rc == STORE_OK ? statement_run(connection, STATEMENT_META_REPLACE, values, 2) : rc;
+}
+
+/* The next statement of what is left of such a text, without its semicolon; 0 at its end. */
+static size_t next_definition(const char **sql) {
+    while (**sql == ';')
+        ++*sql;
+    return strcspn(*sql, ";");
+}
+
+/* That the schema is ours to the letter. SQLite keeps the text of each definition, in the order in which they were made. What somebody else
+ * has put there, such as a view of the name of a table, would be run by the statements that read the tables. */
+static int check_definitions(struct connection *connection, uint64_t version, bool *ours) {
+    const char *expected = table_sql, *more = version >= FORMAT_WITH_LOSSES ? loss_sql : "";
+    sqlite3_stmt *statement;
+    int rc = statement_get(connection, STATEMENT_DEFINITIONS, NULL, 0, &statement);
+    *ours = true;
+    while (rc == STORE_OK && *ours && (rc = statement_step(connection, statement)) == STORE_OK) {
+        struct value found = column_value(statement, 0);
+        size_t length = next_definition(&expected);
+        if (length == 0) {
+            expected = more;
+            more = "";
+            length = next_definition(&expected);
+        }
+        *ours = found.kind == VALUE_BLOB && found.length == length && length > 0 &&
+                memcmp(found.bytes, expected, length) == 0;
+        expected += length;
+    }
+    statement_reset(statement);
+    if (rc == STORE_ABSENT)
+        rc = STORE_OK;
+    *ours = *ours && next_definition(&expected) == 0 && *more == '\0';
+    return rc;
+}
+
 static int check_version(struct connection *connection, const char *directory, struct error *err) {
     uint64_t application = 0, version = 0, format = 0;
     static const char key[] = "format";
     struct value name = value_text(key, sizeof key - 1);
+    bool ours = false;
     int rc = statement_integer(connection, STATEMENT_APPLICATION_ID, NULL, 0, &application);
     if (rc == STORE_OK)
         rc = statement_integer(connection, STATEMENT_USER_VERSION, NULL, 0, &version);
@@ -123,12 +174,46 @@ static int check_version(struct connection *connection, const char *directory, s
         return error_set(err, STORE_NEWER_FORMAT,
                          "%s has format %" PRIu64 " and this tidfs reads formats up to %d: upgrade tidfs to use it",
                          directory, version, FORMAT_VERSION);
+    rc = check_definitions(connection, version, &ours);
+    if (rc != STORE_OK)
+        return rc;
+    if (!ours)
+        return error_set(err, STORE_CORRUPT,
+                         "%s/" DATABASE_FILE " is damaged, or was tampered with: its tables are not those of a store",
+                         directory);
     rc = statement_integer(connection, STATEMENT_META_GET, &name, 1, &format);
     if (rc == STORE_ABSENT || (rc == STORE_OK && (version == 0 || format != version)))
         return error_set(err, STORE_CORRUPT,
                          "%s is damaged: its format version is given as %" PRIu64 " and as %" PRIu64, directory,
                          version, format);
     return rc;
+}
+
+int sqlite_ids_check(struct connection *connection, const char *directory, struct error *err) {
+    struct state_row state;
+    uint64_t highest[4] = {0};
+    sqlite3_stmt *statement;
+    int rc = state_row_get(connection, &state);
+    if (rc == STORE_OK)
+        rc = statement_get(connection, STATEMENT_HIGHEST_IDS, NULL, 0, &statement);
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "cannot read %s/" DATABASE_FILE ": %s", directory,
+                         store_error_text(rc));
+    rc = statement_step(connection, statement);
+    for (size_t i = 0; i < 4 && rc == STORE_OK; i++)
+        highest[i] = column_integer(statement, (int)i); /* 0 of an empty table */
+    statement_reset(statement);
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "cannot read %s/" DATABASE_FILE ": %s", directory,
+                         connection_told(connection));
+    if (highest[0] >= state.next_oid || highest[1] >= state.next_revision || highest[2] >= state.next_body ||
+        highest[3] >= state.next_subtree)
+        return error_set(
+            err, STORE_CORRUPT,
+            "%s is damaged: it would give out ids again that are in use: `tidfs verify` tells more; it can "
+            "still be read, with -o ro",
+            directory);
+    return STORE_OK;
 }
 
 int sqlite_schema_check(struct connection *connection, const char *directory, struct error *err) {
@@ -159,9 +244,9 @@ int sqlite_schema_check(struct connection *connection, const char *directory, st
         if (rc == STORE_CORRUPT)
             (void)error_set(err, rc, "%s/" DATABASE_FILE " is damaged (%s): `tidfs verify` tells more", directory,
                             sqlite3_errcode(connection->db) == SQLITE_OK ? "a wrong checksum"
-                                                                         : sqlite3_errmsg(connection->db));
+                                                                         : connection_told(connection));
         else
-            (void)error_set(err, rc, "cannot read %s/" DATABASE_FILE ": %s", directory, sqlite3_errmsg(connection->db));
+            (void)error_set(err, rc, "cannot read %s/" DATABASE_FILE ": %s", directory, connection_told(connection));
     }
     return rc;
 }

@@ -13,6 +13,7 @@
 #define TRANSACTION_COLUMNS "seq, tid, base, wall_s, wall_ns, objects, first_revision, user, message, sum"
 #define ENTRY_COLUMNS       "parent, idx, name, oid, type, born, NULL, NULL, sum"
 #define PAST_ENTRY_COLUMNS  "parent, idx, name, oid, type, born, died, level, sum"
+#define LOSS_COLUMNS        "id, kind, oid, part, seq, until, sum"
 #define STATE_COLUMNS                                                                                                  \
     "next_oid, next_revision, next_body, next_subtree, body_file, body_end, horizon, packed_s, packed_ns, sum"
 
@@ -27,6 +28,8 @@ static const char *const sql[STATEMENT_COUNT] = {
 
     [STATEMENT_APPLICATION_ID] = "PRAGMA application_id",
     [STATEMENT_USER_VERSION] = "PRAGMA user_version",
+    /* Indexes that SQLite makes by itself have no text. */
+    [STATEMENT_DEFINITIONS] = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid",
     [STATEMENT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
     [STATEMENT_META_SET] = "INSERT INTO meta(key, value) VALUES(?1, ?2)",
 
@@ -125,10 +128,16 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_LAST_SEQ] = "SELECT max(seq) FROM txn",
     [STATEMENT_ALL_TRANSACTIONS] = "SELECT " TRANSACTION_COLUMNS " FROM txn ORDER BY seq",
     [STATEMENT_ALL_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r ORDER BY r.id",
-    [STATEMENT_ALL_BODIES] = "SELECT id, data, sum FROM body ORDER BY id",
     [STATEMENT_ALL_ENTRIES] = "SELECT " ENTRY_COLUMNS " FROM entry ORDER BY parent, idx",
-    [STATEMENT_ALL_PAST_ENTRIES] = "SELECT " PAST_ENTRY_COLUMNS " FROM past_entry ORDER BY parent, name, born",
-    [STATEMENT_ALL_SUBTREES] = "SELECT id, dir, seq FROM subtree ORDER BY id",
+    [STATEMENT_SCAN_TRANSACTIONS] = "SELECT " TRANSACTION_COLUMNS " FROM txn WHERE seq > ?1 ORDER BY seq",
+    [STATEMENT_SCAN_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r WHERE r.id > ?1 ORDER BY r.id",
+    [STATEMENT_SCAN_BODIES] = "SELECT id, data, sum FROM body WHERE id > ?1 ORDER BY id",
+    [STATEMENT_SCAN_ENTRIES] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE (parent, idx) > (?1, ?2)"
+                               " ORDER BY parent, idx",
+    [STATEMENT_SCAN_PAST_ENTRIES] = "SELECT " PAST_ENTRY_COLUMNS " FROM past_entry"
+                                    " WHERE (parent, name, born, idx) > (?1, ?2, ?3, ?4)"
+                                    " ORDER BY parent, name, born, idx",
+    [STATEMENT_SCAN_SUBTREES] = "SELECT id, dir, seq FROM subtree WHERE id > ?1 ORDER BY id",
     [STATEMENT_REVISION_SEQ] = "SELECT seq FROM revision WHERE id = ?1",
     [STATEMENT_INODE_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r WHERE oid = ?1 AND part = 0"
                                   " ORDER BY seq",
@@ -138,12 +147,108 @@ static const char *const sql[STATEMENT_COUNT] = {
                                           " ORDER BY born DESC LIMIT 1",
     /* Per transaction: how many entries and subdirectories it added or ended, and the highest index it added. */
     [STATEMENT_DIRECTORY_EVENTS] =
-        "SELECT seq, sum(step), sum(step * directory), max(idx) FROM ("
+        "SELECT seq, sum(step), sum(step * directory), max(idx), sum(step > 0) FROM ("
         "SELECT born AS seq, 1 AS step, type = 16384 AS directory, idx FROM entry WHERE parent = ?1"
         " UNION ALL SELECT born, 1, type = 16384, idx FROM past_entry WHERE parent = ?1"
         " UNION ALL SELECT died, -1, type = 16384, 0 FROM past_entry WHERE parent = ?1)"
         " GROUP BY seq ORDER BY seq",
     [STATEMENT_SUBTREE_MARK] = "SELECT 1 FROM subtree WHERE dir = ?1 AND seq = ?2",
+
+    [STATEMENT_ALL_LOSSES] = "SELECT " LOSS_COLUMNS " FROM loss ORDER BY kind, oid, seq",
+    [STATEMENT_LOSS_INSERT] = "INSERT INTO loss(" LOSS_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [STATEMENT_META_REPLACE] = "UPDATE meta SET value = ?2 WHERE key = ?1",
+    [STATEMENT_ROOTS] = "SELECT rootpage, name FROM sqlite_schema WHERE rootpage > 0",
+    /* What indexes and damaged rows tell of rows that are lost. */
+    [STATEMENT_HINT_REVISION_TABLE] = "CREATE TEMP TABLE hint_revision(id INTEGER PRIMARY KEY, oid, part, seq)",
+    [STATEMENT_HINT_ENTRY_TABLE] =
+        "CREATE TEMP TABLE hint_entry(parent, idx, name, oid, PRIMARY KEY(parent, idx)) WITHOUT ROWID",
+    [STATEMENT_HINT_ENTRY_INDEX] = "CREATE INDEX temp.hint_entry_oid ON hint_entry(oid)",
+    [STATEMENT_HINT_TIME_TABLE] = "CREATE TEMP TABLE hint_time(seq INTEGER PRIMARY KEY, tid)",
+    [STATEMENT_HINT_REVISION_PUT] = "INSERT INTO hint_revision(id, oid, part, seq) VALUES(?1, ?2, ?3, ?4)"
+                                    " ON CONFLICT(id) DO UPDATE SET oid = ?2, part = ?3, seq = ?4 WHERE ?5",
+    [STATEMENT_HINT_REVISIONS] = "SELECT id, oid, part, seq FROM hint_revision WHERE id >= ?1 AND id < ?2 ORDER BY id",
+    [STATEMENT_HINT_ENTRY_PUT] = "INSERT INTO hint_entry(parent, idx, name, oid) VALUES(?1, ?2, ?3, ?4)"
+                                 " ON CONFLICT(parent, idx) DO UPDATE SET name = ifnull(name, excluded.name),"
+                                 " oid = ifnull(oid, excluded.oid)",
+    [STATEMENT_HINT_ENTRY] =
+        "SELECT parent, name FROM hint_entry WHERE oid = ?1 AND name IS NOT NULL ORDER BY idx DESC LIMIT 1",
+    [STATEMENT_HINT_TIME_PUT] = "INSERT OR IGNORE INTO hint_time(seq, tid) VALUES(?1, ?2)",
+    [STATEMENT_HINT_TIME] = "SELECT tid FROM hint_time WHERE seq = ?1",
+    [STATEMENT_SALVAGE_TRANSACTION] =
+        "INSERT OR IGNORE INTO txn(" TRANSACTION_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [STATEMENT_SALVAGE_REVISION] =
+        "INSERT OR IGNORE INTO revision(id, oid, part, seq, data, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [STATEMENT_SALVAGE_BODY] = "INSERT OR IGNORE INTO body(id, data, sum) VALUES(?1, ?2, ?3)",
+    [STATEMENT_SALVAGE_ENTRY] =
+        "INSERT OR REPLACE INTO entry(parent, idx, name, oid, type, born, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [STATEMENT_SALVAGE_PAST_ENTRY] =
+        "INSERT OR IGNORE INTO past_entry(" PAST_ENTRY_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [STATEMENT_SALVAGE_TAG] = "INSERT OR IGNORE INTO tag(name, tid, sum) VALUES(?1, ?2, ?3)",
+    [STATEMENT_SALVAGE_MARK] = "INSERT OR IGNORE INTO subtree(id, dir, seq) VALUES(?1, ?2, ?3)",
+    [STATEMENT_SALVAGE_LOSS] = "INSERT OR IGNORE INTO loss(" LOSS_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [STATEMENT_HAS_ENTRY] = "SELECT 1 FROM entry WHERE parent = ?1 AND idx = ?2"
+                            " UNION ALL SELECT 1 FROM past_entry WHERE parent = ?1 AND idx = ?2",
+    [STATEMENT_DROP_ENDED_ENTRIES] = "DELETE FROM entry WHERE EXISTS"
+                                     " (SELECT 1 FROM past_entry p WHERE p.parent = entry.parent AND p.idx = entry.idx)",
+    [STATEMENT_HIGHEST_SEQ] = "SELECT max(ifnull((SELECT max(seq) FROM txn), 0),"
+                              " ifnull((SELECT max(seq) FROM revision), 0), ifnull((SELECT max(born) FROM entry), 0),"
+                              " ifnull((SELECT max(died) FROM past_entry), 0))",
+    [STATEMENT_HIGHEST_IDS] = "SELECT max(ifnull((SELECT max(oid) FROM revision), 0),"
+                              " ifnull((SELECT max(oid) FROM entry), 0), ifnull((SELECT max(oid) FROM past_entry), 0)),"
+                              " (SELECT max(id) FROM revision), (SELECT max(id) FROM body),"
+                              " (SELECT max(id) FROM subtree)",
+    [STATEMENT_REVISION_KEYS] = "SELECT id, oid, part, seq FROM revision ORDER BY id",
+    [STATEMENT_REVISION_FROM] = "SELECT id, seq FROM revision WHERE id >= ?1 ORDER BY id LIMIT 1",
+    [STATEMENT_INODES_BETWEEN] = "SELECT count(*) FROM revision WHERE id >= ?1 AND id < ?2 AND part = 0",
+    [STATEMENT_FIRST_REVISION] = "SELECT first_revision FROM txn WHERE seq = ?1",
+    [STATEMENT_DIRECTORIES_NAMED] = "SELECT oid FROM entry WHERE type = 16384 UNION SELECT oid FROM past_entry"
+                                    " WHERE type = 16384 UNION SELECT parent FROM entry"
+                                    " UNION SELECT parent FROM past_entry",
+    [STATEMENT_INODES_MISSING] =
+        "SELECT DISTINCT r.oid, r.seq FROM revision r WHERE r.part > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM revision i WHERE i.oid = r.oid AND i.part = 0 AND i.seq = r.seq)",
+    [STATEMENT_DIRECTORIES_UNCHANGED] =
+        "SELECT parent, seq FROM (SELECT parent, born AS seq FROM entry UNION SELECT parent, born FROM past_entry"
+        " UNION SELECT parent, died FROM past_entry) e WHERE NOT EXISTS"
+        " (SELECT 1 FROM revision i WHERE i.oid = e.parent AND i.part = 0 AND i.seq = e.seq)",
+    [STATEMENT_OBJECTS_UNKNOWN] =
+        "SELECT oid, seq FROM (SELECT oid, min(born) AS seq FROM (SELECT oid, born FROM entry"
+        " UNION SELECT oid, born FROM past_entry) GROUP BY oid) e WHERE NOT EXISTS"
+        " (SELECT 1 FROM revision i WHERE i.oid = e.oid AND i.part = 0 AND i.seq <= e.seq)",
+    [STATEMENT_MARKED_AT] = "SELECT 1 FROM subtree WHERE seq = ?1 LIMIT 1",
+    /* Objects as transaction ?1 left them in a directory that it marked, or, ?2, in any; and the root. */
+    [STATEMENT_NAMES_AT] = "SELECT e.oid, e.type FROM (SELECT 0 AS parent, 1 AS oid, 16384 AS type"
+                           " UNION SELECT parent, oid, type FROM entry WHERE born <= ?1"
+                           " UNION SELECT parent, oid, type FROM past_entry WHERE born <= ?1 AND died > ?1) e"
+                           " WHERE ?2 OR e.parent = 0"
+                           " OR EXISTS (SELECT 1 FROM subtree s WHERE s.dir = e.parent AND s.seq = ?1)",
+    [STATEMENT_PARENTS_AT] = "SELECT parent FROM entry WHERE oid = ?1 AND born <= ?2"
+                             " UNION SELECT parent FROM past_entry WHERE oid = ?1 AND born <= ?2 AND died > ?2",
+    [STATEMENT_MARK_TABLE] = "CREATE TEMP TABLE mark(seq, dir, PRIMARY KEY(seq, dir)) WITHOUT ROWID",
+    [STATEMENT_MARK_MAKE] = "INSERT OR IGNORE INTO mark(seq, dir) VALUES(?1, ?2)",
+    [STATEMENT_MARKS_MISSING] = "SELECT count(*) FROM mark m WHERE NOT EXISTS"
+                                " (SELECT 1 FROM subtree s WHERE s.dir = m.dir AND s.seq = m.seq)",
+    /* Those that can still be told from lost names' are kept, for they say that something changed. */
+    [STATEMENT_MARKS_KEEP] = "INSERT OR IGNORE INTO mark(seq, dir) SELECT seq, dir FROM subtree"
+                             " WHERE seq BETWEEN 1 AND ?1 AND dir IN (SELECT dir FROM mark)",
+    [STATEMENT_MARKS_DROP] = "DELETE FROM subtree WHERE seq NOT BETWEEN 1 AND ?1",
+    [STATEMENT_MARKS_NEWEST] = "SELECT max(seq) FROM subtree",
+    [STATEMENT_MARKS_DELETE] = "DELETE FROM subtree",
+    [STATEMENT_MARKS_WRITE] = "INSERT INTO subtree(id, dir, seq)"
+                              " SELECT row_number() OVER (ORDER BY seq, dir), dir, seq FROM mark",
+    [STATEMENT_OBJECTS] = "SELECT oid FROM revision UNION SELECT oid FROM entry UNION SELECT parent FROM entry"
+                          " UNION SELECT 1 ORDER BY 1",
+    [STATEMENT_HIGHEST_PART] = "SELECT max(part) FROM revision WHERE oid = ?1",
+    [STATEMENT_COUNT_ENTRIES] = "SELECT (SELECT count(*) FROM entry WHERE parent = ?1)"
+                                " + (SELECT count(*) FROM past_entry WHERE parent = ?1)",
+    [STATEMENT_LAST_DEATH] = "SELECT max(died) FROM past_entry WHERE oid = ?1",
+    [STATEMENT_ENTRIES_OF_OBJECT] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE oid = ?1",
+    [STATEMENT_HIGHEST_INDEX] = "SELECT max(idx) FROM (SELECT max(idx) AS idx FROM entry WHERE parent = ?1"
+                                " UNION ALL SELECT max(idx) FROM past_entry WHERE parent = ?1)",
+    /* Names in directories that have ended are names whose end is lost. */
+    [STATEMENT_ENTRIES_OF_ENDED] =
+        "DELETE FROM entry WHERE (SELECT data IS NULL FROM revision r WHERE r.oid = entry.parent AND r.part = 0"
+        " ORDER BY seq DESC LIMIT 1)",
 };
 
 uint64_t row_sum(const struct value *values, size_t count) {

@@ -8,18 +8,17 @@
 #include <time.h>
 
 #define PROGRESS_NS   100000000
-#define PATH_TEXT_MAX 16384 /* longer paths are shown from their end */
 
 /* Finds a directory that holds, or last held, an object, and its name there. */
-static int find_name(struct verify *verify, uint64_t oid, uint64_t *parent, char *name, size_t *length) {
+static int find_name(struct connection *reader, uint64_t oid, uint64_t *parent, char *name, size_t *length) {
     static const enum statement places[] = {STATEMENT_ENTRY_OF_OBJECT, STATEMENT_PAST_ENTRY_OF_OBJECT};
     struct value value = value_integer(oid);
     int rc = STORE_ABSENT;
     for (size_t i = 0; i < 2 && rc == STORE_ABSENT; i++) {
         sqlite3_stmt *statement;
-        rc = statement_get(verify->reader, places[i], &value, 1, &statement);
+        rc = statement_get(reader, places[i], &value, 1, &statement);
         if (rc == STORE_OK)
-            rc = statement_step(verify->reader, statement);
+            rc = statement_step(reader, statement);
         if (rc == STORE_OK) {
             struct value bytes = column_value(statement, 1);
             *parent = column_integer(statement, 0);
@@ -31,10 +30,10 @@ static int find_name(struct verify *verify, uint64_t oid, uint64_t *parent, char
     return rc;
 }
 
-/* Builds the path from its end: returns where it begins in `text`, or NULL if the object hangs on nothing. */
-static const char *build_path(struct verify *verify, uint64_t oid, char text[PATH_TEXT_MAX]) {
+/* Builds the path from its end. */
+const char *sqlite_newest_path(struct connection *reader, uint64_t oid, char text[VERIFY_PATH_MAX]) {
     struct oid_set seen;
-    char *start = &text[PATH_TEXT_MAX - 1];
+    char *start = &text[VERIFY_PATH_MAX - 1];
     *start = '\0';
     if (oid == ROOT_OID)
         return "/";
@@ -44,7 +43,7 @@ static const char *build_path(struct verify *verify, uint64_t oid, char text[PAT
         uint64_t parent;
         size_t length;
         if (oid == 0 || oid_set_add(&seen, oid) != STORE_OK ||
-            find_name(verify, oid, &parent, name, &length) != STORE_OK) {
+            find_name(reader, oid, &parent, name, &length) != STORE_OK) {
             start = NULL;
             break;
         }
@@ -59,16 +58,35 @@ static const char *build_path(struct verify *verify, uint64_t oid, char text[PAT
     return start;
 }
 
-void verify_problem(struct verify *verify, uint64_t oid, const char *format, ...) {
-    char text[512], path[PATH_TEXT_MAX];
-    va_list arguments;
-    va_start(arguments, format);
+static void tell(struct verify *verify, uint64_t oid, const char *format, va_list arguments) {
+    char text[512], path[VERIFY_PATH_MAX];
     if (vsnprintf(text, sizeof text, format, arguments) < 0)
         text[0] = '\0';
-    va_end(arguments);
-    struct verify_problem problem = {.path = oid != 0 ? build_path(verify, oid, path) : NULL, .text = text};
+    struct verify_problem problem = {.path = oid != 0 ? sqlite_newest_path(verify->reader, oid, path) : NULL, .text = text};
+    verify->cut = verify->cut || (oid != 0 && !problem.path);
     ++*verify->problems;
     verify->options->problem(verify->options->context, &problem);
+}
+
+void verify_problem(struct verify *verify, uint64_t oid, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    tell(verify, oid, format, arguments);
+    va_end(arguments);
+}
+
+bool verify_inconsistent(struct verify *verify, uint64_t oid, uint64_t seq, const char *format, ...) {
+    if (loss_list_explains(verify->losses, oid, seq))
+        return false;
+    if (verify->note) {
+        verify->note(verify->note_context, &(struct loss){.kind = LOSS_NOTED, .oid = oid, .seq = seq});
+        return false;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    tell(verify, oid, format, arguments);
+    va_end(arguments);
+    return true;
 }
 
 const char *verify_tid(struct verify *verify, uint64_t seq) {
@@ -93,13 +111,16 @@ void verify_step(struct verify *verify) {
     if (ns < PROGRESS_NS)
         return;
     verify->told = now;
-    verify->options->progress(verify->options->context, verify->done, verify->total);
+    /* Rows that came since they were counted make no more than all. */
+    verify->options->progress(verify->options->context, verify->done < verify->total ? verify->done : verify->total,
+                              verify->total);
 }
 
 int verify_scan_end(struct verify *verify, int rc, const char *table) {
     if (rc == STORE_CORRUPT) {
+        verify->cut = true;
         verify_problem(verify, 0, "the table %s cannot be read to its end: %s", table,
-                       sqlite3_errmsg(verify->reader->db));
+                       connection_told(verify->reader));
         rc = STORE_OK;
     }
     return rc == STORE_ABSENT ? STORE_OK : rc;
@@ -118,7 +139,7 @@ int verify_inode(struct verify *verify, uint64_t oid, uint64_t before, struct in
 int verify_links(struct verify *verify, uint64_t oid, uint64_t before, struct entry_list *links, bool *damaged) {
     *links = (struct entry_list){0};
     int rc = sqlite_collect_entries(verify->reader, STATEMENT_LINKS, oid, before, links);
-    *damaged = rc == STORE_CORRUPT;
+    *damaged = rc == STORE_CORRUPT || rc == STORE_PACKED; /* what was packed away may be incomplete */
     return *damaged ? STORE_OK : rc;
 }
 
@@ -170,21 +191,24 @@ static int check_first_revision(struct verify *verify, const struct transaction 
     if (rc == STORE_ABSENT || rc == STORE_CORRUPT)
         rc = STORE_OK;
     if (rc == STORE_OK && transaction->object_count > 0 && seq != transaction->seq)
-        verify_problem(verify, 0, "transaction %s has lost its first revision", verify_tid(verify, transaction->seq));
+        (void)verify_inconsistent(verify, 0, transaction->seq, "transaction %s has lost its first revision",
+                                  verify_tid(verify, transaction->seq));
     return rc;
 }
 
 static int check_transactions(struct verify *verify) {
     struct transaction previous = {0}, transaction;
     uint64_t first_revision;
-    sqlite3_stmt *statement;
-    int rc = statement_get(verify->reader, STATEMENT_ALL_TRANSACTIONS, NULL, 0, &statement);
-    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+    struct verify_scan rows;
+    int rc = STORE_OK;
+    verify_scan_begin(&rows, SCAN_TRANSACTIONS);
+    while (rc == STORE_OK && (rc = verify_scan_next(verify, &rows)) == STORE_OK) {
+        sqlite3_stmt *statement = rows.statement;
         verify_step(verify);
         rc = transaction_row_decode(verify->reader, statement, &transaction, &first_revision);
         if (rc == STORE_CORRUPT) {
             previous.seq = column_integer(statement, 0);
-            verify_problem(verify, 0, "transaction %016" PRIx64 " is damaged: wrong checksum",
+            verify_problem(verify, 0, "transaction %016" PRIx64 " is damaged: wrong checksum or values",
                            column_integer(statement, 1));
             rc = STORE_OK;
             continue;
@@ -204,7 +228,7 @@ static int check_transactions(struct verify *verify) {
         rc = check_first_revision(verify, &transaction, first_revision);
         transaction_release(&transaction);
     }
-    statement_reset(statement);
+    verify_scan_close(&rows);
     return verify_scan_end(verify, rc, "txn");
 }
 
@@ -213,9 +237,11 @@ static int check_bodies(struct verify *verify) {
     const uint8_t *data;
     size_t length;
     uint64_t sum;
-    sqlite3_stmt *statement;
-    int rc = statement_get(verify->reader, STATEMENT_ALL_BODIES, NULL, 0, &statement);
-    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+    struct verify_scan rows;
+    int rc = STORE_OK;
+    verify_scan_begin(&rows, SCAN_BODIES);
+    while (rc == STORE_OK && (rc = verify_scan_next(verify, &rows)) == STORE_OK) {
+        sqlite3_stmt *statement = rows.statement;
         uint64_t id = column_integer(statement, 0);
         verify_step(verify);
         rc = body_row_decode(verify->reader, statement, &data, &length, &sum);
@@ -226,7 +252,7 @@ static int check_bodies(struct verify *verify) {
         if (id >= verify->state.next_body)
             verify_problem(verify, 0, "body %" PRIu64 " has an id that was not given out", id);
     }
-    statement_reset(statement);
+    verify_scan_close(&rows);
     return verify_scan_end(verify, rc, "body");
 }
 
@@ -239,7 +265,7 @@ static int check_tags(struct verify *verify) {
         rc = tag_row_decode(verify->reader, statement, &tag);
         if (rc == STORE_CORRUPT) {
             bool shown = name.kind == VALUE_BLOB && name.length <= TAG_NAME_MAX;
-            verify_problem(verify, 0, "tag %.*s is damaged: wrong checksum", shown ? (int)name.length : 0,
+            verify_problem(verify, 0, "tag %.*s is damaged: wrong checksum or values", shown ? (int)name.length : 0,
                            shown ? (const char *)name.bytes : "");
             rc = STORE_OK;
         }
@@ -269,23 +295,40 @@ static int run_checks(struct verify *verify) {
     static int (*const checks[])(struct verify *) = {
         check_integrity,     check_state,        check_transactions, check_bodies, verify_revisions, verify_entries,
         verify_past_entries, verify_directories, verify_subtrees,    check_tags,   check_root,
+        verify_walk,
     };
     uint64_t total = 0;
-    int rc = statement_run(verify->reader, STATEMENT_BEGIN, NULL, 0);
+    int rc = verify_begin_slice(verify);
     if (rc == STORE_OK)
         rc = statement_integer(verify->reader, STATEMENT_COUNT_ROWS, NULL, 0, &total);
     verify->total = total;
     rc = rc == STORE_CORRUPT || rc == STORE_ABSENT ? STORE_OK : rc; /* the checks will say what is damaged */
     for (size_t i = 0; i < sizeof checks / sizeof checks[0] && rc == STORE_OK; i++)
         rc = checks[i](verify);
+    const struct loss_teller teller = {
+        .reader = verify->reader, .told = verify->options->known, .context = verify->options->context};
+    for (size_t i = 0; i < verify->losses->count && rc == STORE_OK && teller.told; i++)
+        loss_tell(&teller, &verify->losses->items[i]);
     if (rc == STORE_OK && verify->options->progress)
         verify->options->progress(verify->options->context, verify->total, verify->total);
     return rc;
 }
 
 int sqlite_verify(struct storage *base, const struct verify_options *options, uint64_t *problems) {
-    struct verify verify = {.storage = sqlite_storage_of(base), .options = options, .problems = problems};
-    struct sqlite_storage *storage = verify.storage;
+    return sqlite_verify_noting(base, options, problems, NULL, NULL);
+}
+
+int sqlite_verify_noting(struct storage *base, const struct verify_options *options, uint64_t *problems,
+                         void (*note)(void *context, const struct loss *loss), void *context) {
+    struct sqlite_storage *storage = sqlite_storage_of(base);
+    struct verify verify = {
+        .storage = storage,
+        .options = options,
+        .problems = problems,
+        .losses = &storage->losses,
+        .note = note,
+        .note_context = context,
+    };
     verify.body = malloc(BODY_LIMIT);
     if (!verify.body)
         return STORE_NO_MEMORY;

@@ -11,8 +11,9 @@ struct scan {
 
 static int end_transaction(struct verify *verify, const struct scan *scan) {
     if (scan->seq != 0 && scan->inodes != scan->expected)
-        verify_problem(verify, 0, "transaction %s changed %" PRIu64 " objects but has revisions of %" PRIu64,
-                       verify_tid(verify, scan->seq), scan->expected, scan->inodes);
+        (void)verify_inconsistent(verify, 0, scan->seq,
+                                  "transaction %s changed %" PRIu64 " objects but has revisions of %" PRIu64,
+                                  verify_tid(verify, scan->seq), scan->expected, scan->inodes);
     return STORE_OK;
 }
 
@@ -32,8 +33,8 @@ static int begin_transaction(struct verify *verify, struct scan *scan, const str
     if (rc == STORE_OK) {
         scan->expected = transaction.object_count;
         if (first_revision != revision->id)
-            verify_problem(verify, revision->oid, "transaction %s does not begin at its first revision",
-                           verify_tid(verify, revision->seq));
+            (void)verify_inconsistent(verify, 0, revision->seq, "transaction %s does not begin at its first revision",
+                                      verify_tid(verify, revision->seq));
         transaction_release(&transaction);
     } else if (rc == STORE_ABSENT) {
         verify_problem(verify, revision->oid, "revision %" PRIu64 " belongs to no transaction", revision->id);
@@ -48,6 +49,14 @@ static int begin_transaction(struct verify *verify, struct scan *scan, const str
 /* Names the object that uses a damaged body, once. */
 static int report_body(struct verify *verify, const struct revision *revision, const struct body_ref *ref,
                        uint64_t hash) {
+    if (loss_list_has_body(verify->losses, ref->file, ref->position, ref->length))
+        return STORE_OK;
+    if (verify->note) {
+        const struct loss loss = {
+            .kind = LOSS_BODY, .oid = ref->file, .part = revision->oid, .seq = ref->position, .until = ref->length};
+        verify->note(verify->note_context, &loss);
+        return STORE_OK;
+    }
     uint64_t words[] = {hash, revision->oid};
     uint64_t use = XXH3_64bits(words, sizeof words);
     int rc = oid_set_add(&verify->damaged, use != 0 ? use : 1);
@@ -66,32 +75,38 @@ static int report_body(struct verify *verify, const struct revision *revision, c
     return STORE_OK;
 }
 
-/* Reads a body once, however many extents use it; a damaged one is a problem of every object that does. */
-static int check_body(struct verify *verify, const struct revision *revision, const struct body_ref *ref) {
+static uint64_t hash_of_body(const struct body_ref *ref) {
     uint64_t words[] = {ref->file, ref->length, ref->position, ref->sum};
     uint64_t hash = XXH3_64bits(words, sizeof words);
-    if (hash == 0)
-        hash = 1;
+    return hash != 0 ? hash : 1;
+}
+
+int verify_body(struct verify *verify, const struct body_ref *ref, bool *damaged) {
+    uint64_t hash = hash_of_body(ref);
     int rc = oid_set_add(&verify->bodies, hash);
-    if (rc == STORE_EXISTS)
-        return oid_set_has(&verify->damaged, hash) ? report_body(verify, revision, ref, hash) : STORE_OK;
+    *damaged = rc == STORE_EXISTS && oid_set_has(&verify->damaged, hash);
     if (rc != STORE_OK)
-        return rc;
+        return rc == STORE_EXISTS ? STORE_OK : rc;
     if (ref->file != 0)
         rc = body_files_read(verify->storage->bodies, ref, verify->body);
     else
         rc = sqlite_read_body_row(verify->reader, ref, verify->body);
-    if (rc != STORE_CORRUPT && rc != STORE_IO)
-        return rc;
-    rc = oid_set_add(&verify->damaged, hash);
-    return rc == STORE_OK ? report_body(verify, revision, ref, hash) : rc;
+    *damaged = rc == STORE_CORRUPT || rc == STORE_IO;
+    return *damaged ? oid_set_add(&verify->damaged, hash) : rc;
+}
+
+/* A damaged body is a problem of every object that uses it. */
+static int check_body(struct verify *verify, const struct revision *revision, const struct body_ref *ref) {
+    bool damaged;
+    int rc = verify_body(verify, ref, &damaged);
+    return rc == STORE_OK && damaged ? report_body(verify, revision, ref, hash_of_body(ref)) : rc;
 }
 
 static int check_chunk(struct verify *verify, const struct revision *revision) {
     struct chunk chunk;
     int rc = chunk_decode(revision->data, revision->length, &chunk);
     if (rc == STORE_CORRUPT) {
-        verify_problem(verify, revision->oid, "part %" PRIu64 " of transaction %s cannot be decoded", revision->part,
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "part %" PRIu64 " of transaction %s cannot be decoded", revision->part,
                        verify_tid(verify, revision->seq));
         return STORE_OK;
     }
@@ -109,7 +124,7 @@ static int check_xattrs(struct verify *verify, const struct revision *revision) 
     if (rc == STORE_OK)
         xattr_set_release(&set);
     else if (rc == STORE_CORRUPT) {
-        verify_problem(verify, revision->oid, "the extended attributes of transaction %s cannot be decoded",
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "the extended attributes of transaction %s cannot be decoded",
                        verify_tid(verify, revision->seq));
         rc = STORE_OK;
     }
@@ -125,14 +140,14 @@ static int check_names(struct verify *verify, const struct revision *revision, c
     if (rc != STORE_OK || damaged)
         return rc;
     if (!record && links.count > 0)
-        verify_problem(verify, revision->oid, "it ended in transaction %s but still has names",
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "it ended in transaction %s but still has names",
                        verify_tid(verify, revision->seq));
     else if (record && !directory && links.count != record->nlink)
-        verify_problem(verify, revision->oid, "its link count in transaction %s is %" PRIu32 " and it has %zu names",
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "its link count in transaction %s is %" PRIu32 " and it has %zu names",
                        verify_tid(verify, revision->seq), record->nlink, links.count);
     else if (directory && revision->oid != ROOT_OID && record->nlink > 0 &&
              (links.count != 1 || links.items[0].parent != record->parent))
-        verify_problem(verify, revision->oid, "the directory is not where its record of transaction %s says",
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "the directory is not where its record of transaction %s says",
                        verify_tid(verify, revision->seq));
     for (size_t i = 0; i < links.count && rc == STORE_OK; i++)
         if (!verify_is_marked(verify, links.items[i].parent, revision->seq, &rc) && rc == STORE_OK)
@@ -150,13 +165,13 @@ static int check_predecessor(struct verify *verify, const struct revision *revis
     struct inode_record old;
     int rc = sqlite_read_before(verify->reader, revision->oid, PART_INODE, revision->seq, &outcome, &previous);
     if (rc == STORE_OK && outcome == LOAD_DELETED)
-        verify_problem(verify, revision->oid, "it changed in transaction %s, after its end",
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "it changed in transaction %s, after its end",
                        verify_tid(verify, revision->seq));
     if (rc == STORE_OK && outcome == LOAD_DATA && record) {
         rc = inode_record_decode(previous.data, previous.length, &old);
         if (rc == STORE_OK) {
             if ((old.mode & S_IFMT) != (record->mode & S_IFMT))
-                verify_problem(verify, revision->oid, "it changed its type in transaction %s",
+                (void)verify_inconsistent(verify, revision->oid, revision->seq, "it changed its type in transaction %s",
                                verify_tid(verify, revision->seq));
             inode_record_release(&old);
         }
@@ -170,7 +185,7 @@ static int check_inode(struct verify *verify, const struct revision *revision) {
     bool ended = revision->data == NULL;
     int rc = ended ? STORE_OK : inode_record_decode(revision->data, revision->length, &record);
     if (rc == STORE_CORRUPT) {
-        verify_problem(verify, revision->oid, "its record of transaction %s cannot be decoded",
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "its record of transaction %s cannot be decoded",
                        verify_tid(verify, revision->seq));
         return STORE_OK;
     }
@@ -200,7 +215,7 @@ static int check_inode_beside(struct verify *verify, const struct revision *revi
     if (rc == STORE_CORRUPT || rc == STORE_ABSENT)
         rc = STORE_OK;
     if (rc == STORE_OK && seq != revision->seq)
-        verify_problem(verify, revision->oid, "part %" PRIu64 " changed in transaction %s and its record did not",
+        (void)verify_inconsistent(verify, revision->oid, revision->seq, "part %" PRIu64 " changed in transaction %s and its record did not",
                        revision->part, verify_tid(verify, revision->seq));
     return rc;
 }
@@ -223,25 +238,27 @@ static int check_revision(struct verify *verify, struct scan *scan, const struct
     rc = check_inode_beside(verify, revision);
     if (rc != STORE_OK || !revision->data)
         return rc;
-    if (revision->part >= PART_CHUNK)
+    if (revision->part >= PART_CHUNK && revision->part - PART_CHUNK <= FILE_SIZE_MAX >> CHUNK_SHIFT)
         return check_chunk(verify, revision);
     if (revision->part == PART_XATTRS)
         return check_xattrs(verify, revision);
-    verify_problem(verify, revision->oid, "it has a part %" PRIu64 ", which this format does not know", revision->part);
+    (void)verify_inconsistent(verify, revision->oid, revision->seq, "it has a part %" PRIu64 ", which this format does not know", revision->part);
     return STORE_OK;
 }
 
 int verify_revisions(struct verify *verify) {
     struct scan scan = {0};
-    sqlite3_stmt *statement;
-    int rc = statement_get(verify->reader, STATEMENT_ALL_REVISIONS, NULL, 0, &statement);
-    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+    struct verify_scan rows;
+    int rc = STORE_OK;
+    verify_scan_begin(&rows, SCAN_REVISIONS);
+    while (rc == STORE_OK && (rc = verify_scan_next(verify, &rows)) == STORE_OK) {
+        sqlite3_stmt *statement = rows.statement;
         struct revision revision = {0};
         verify_step(verify);
         rc = revision_row_decode(verify->reader, statement, &revision);
         if (rc == STORE_CORRUPT) {
             verify_problem(verify, column_integer(statement, 1),
-                           "revision %" PRIu64 " (part %" PRIu64 ") is damaged: wrong checksum",
+                           "revision %" PRIu64 " (part %" PRIu64 ") is damaged: wrong checksum or values",
                            column_integer(statement, 0), column_integer(statement, 2));
             scan.expected -= scan.expected > 0 && column_integer(statement, 2) == PART_INODE; /* counted, if not read */
             rc = STORE_OK;
@@ -254,7 +271,7 @@ int verify_revisions(struct verify *verify) {
         scan.highest_seq = revision.seq;
         revision_release(&revision);
     }
-    statement_reset(statement);
+    verify_scan_close(&rows);
     if (rc == STORE_ABSENT)
         (void)end_transaction(verify, &scan);
     return verify_scan_end(verify, rc, "revision");

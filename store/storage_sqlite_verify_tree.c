@@ -12,17 +12,19 @@ static int check_alive(struct verify *verify, const struct entry *entry, uint64_
         struct inode_record record;
         rc = verify_inode(verify, oid, instants[i], &record);
         if (rc == STORE_ABSENT) {
-            verify_problem(verify, entry->oid, "the entry %.*s of transaction %s leads %s that is not there",
-                           (int)entry->name_length, entry->name, verify_tid(verify, entry->born),
-                           oid == entry->oid ? "to an object" : "from a directory");
+            (void)verify_inconsistent(verify, entry->oid, entry->born,
+                                      "the entry %.*s of transaction %s leads %s that is not there",
+                                      (int)entry->name_length, entry->name, verify_tid(verify, entry->born),
+                                      oid == entry->oid ? "to an object" : "from a directory");
             return STORE_OK;
         }
         if (rc == STORE_OK) {
             uint32_t found = record.mode & S_IFMT;
             inode_record_release(&record);
             if (found != type) {
-                verify_problem(verify, entry->oid, "the entry %.*s of transaction %s has the wrong type",
-                               (int)entry->name_length, entry->name, verify_tid(verify, entry->born));
+                (void)verify_inconsistent(verify, entry->oid, entry->born,
+                                          "the entry %.*s of transaction %s has the wrong type",
+                                          (int)entry->name_length, entry->name, verify_tid(verify, entry->born));
                 return STORE_OK;
             }
         }
@@ -37,9 +39,8 @@ static int check_entry(struct verify *verify, const struct entry *entry) {
                        (int)entry->name_length, entry->name);
         return STORE_OK;
     }
-    if (entry->index < ENTRY_INDEX_FIRST || entry->name_length == 0 || memchr(entry->name, '/', entry->name_length) ||
-        memchr(entry->name, '\0', entry->name_length))
-        verify_problem(verify, entry->oid, "an entry of directory %" PRIu64 " has a bad name or index", entry->parent);
+    if (entry->index < ENTRY_INDEX_FIRST)
+        verify_problem(verify, entry->oid, "an entry of directory %" PRIu64 " has a bad index", entry->parent);
     int rc = check_alive(verify, entry, entry->oid, entry->type);
     if (rc == STORE_OK)
         rc = check_alive(verify, entry, entry->parent, S_IFDIR);
@@ -51,7 +52,7 @@ static int decode_entry(struct verify *verify, sqlite3_stmt *statement, struct e
     int rc = entry_row_decode(verify->reader, statement, row);
     if (rc == STORE_CORRUPT)
         verify_problem(verify, column_integer(statement, 0),
-                       "an entry of the directory is damaged: wrong checksum (index %" PRIu64 ")",
+                       "an entry of the directory is damaged: wrong checksum or values (index %" PRIu64 ")",
                        column_integer(statement, 1));
     return rc;
 }
@@ -64,16 +65,18 @@ static int check_past_of_name(struct verify *verify, const struct entry *entry) 
     if (rc == STORE_ABSENT || rc == STORE_CORRUPT)
         return STORE_OK;
     if (rc == STORE_OK && died > entry->born)
-        verify_problem(verify, entry->oid, "the name %.*s has led to two objects at once", (int)entry->name_length,
+        (void)verify_inconsistent(verify, entry->oid, entry->born, "the name %.*s has led to two objects at once", (int)entry->name_length,
                        entry->name);
     return rc;
 }
 
 int verify_entries(struct verify *verify) {
     struct entry_row row;
-    sqlite3_stmt *statement;
-    int rc = statement_get(verify->reader, STATEMENT_ALL_ENTRIES, NULL, 0, &statement);
-    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+    struct verify_scan rows;
+    int rc = STORE_OK;
+    verify_scan_begin(&rows, SCAN_ENTRIES);
+    while (rc == STORE_OK && (rc = verify_scan_next(verify, &rows)) == STORE_OK) {
+        sqlite3_stmt *statement = rows.statement;
         verify_step(verify);
         rc = decode_entry(verify, statement, &row);
         if (rc == STORE_OK)
@@ -83,7 +86,7 @@ int verify_entries(struct verify *verify) {
         if (rc == STORE_CORRUPT)
             rc = STORE_OK;
     }
-    statement_reset(statement);
+    verify_scan_close(&rows);
     return verify_scan_end(verify, rc, "entry");
 }
 
@@ -91,9 +94,11 @@ int verify_past_entries(struct verify *verify) {
     struct entry_row row;
     struct entry previous = {0};
     char name[NAME_BYTES_MAX];
-    sqlite3_stmt *statement;
-    int rc = statement_get(verify->reader, STATEMENT_ALL_PAST_ENTRIES, NULL, 0, &statement);
-    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+    struct verify_scan rows;
+    int rc = STORE_OK;
+    verify_scan_begin(&rows, SCAN_PAST_ENTRIES);
+    while (rc == STORE_OK && (rc = verify_scan_next(verify, &rows)) == STORE_OK) {
+        sqlite3_stmt *statement = rows.statement;
         verify_step(verify);
         rc = decode_entry(verify, statement, &row);
         if (rc == STORE_CORRUPT) {
@@ -107,12 +112,12 @@ int verify_past_entries(struct verify *verify) {
         const struct entry *entry = &row.entry;
         if (previous.parent == entry->parent && previous.name_length == entry->name_length &&
             memcmp(name, entry->name, entry->name_length) == 0 && previous.died > entry->born)
-            verify_problem(verify, entry->oid, "the name %.*s has led to two objects at once", (int)entry->name_length,
+            (void)verify_inconsistent(verify, entry->oid, entry->born, "the name %.*s has led to two objects at once", (int)entry->name_length,
                            entry->name);
         previous = *entry;
         memcpy(name, entry->name, entry->name_length);
     }
-    statement_reset(statement);
+    verify_scan_close(&rows);
     return verify_scan_end(verify, rc, "past_entry");
 }
 
@@ -137,13 +142,16 @@ static int next_events(struct verify *verify, sqlite3_stmt *events, struct tally
     return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
-/* Takes over the events up to and with transaction seq. *others: some were of earlier ones, in which the directory
- * has no revision. */
-static int take_events(struct verify *verify, sqlite3_stmt *events, uint64_t seq, struct tally *tally, bool *others) {
+/* Takes over the events up to and with transaction seq. *right is false if some were of earlier ones, in which the directory has no
+ * revision, and that was told. */
+static int take_events(struct verify *verify, uint64_t directory, sqlite3_stmt *events, uint64_t seq,
+                       struct tally *tally, bool *right) {
     int rc = STORE_OK;
-    *others = false;
     while (rc == STORE_OK && tally->next_seq <= seq) {
-        *others = *others || tally->next_seq < seq;
+        if (tally->next_seq < seq && *right)
+            *right = !verify_inconsistent(verify, directory, tally->next_seq,
+                                          "entries changed before transaction %s and its record did not",
+                                          verify_tid(verify, seq));
         tally->entries += tally->next_entries;
         tally->subdirectories += tally->next_subdirectories;
         if (tally->next_index > tally->highest_index)
@@ -153,36 +161,34 @@ static int take_events(struct verify *verify, sqlite3_stmt *events, uint64_t seq
     return rc;
 }
 
-/* True if the record is right for the entries; else the problem was told. */
+/* False if the record does not agree with the entries, and that was told. */
 static bool check_tally(struct verify *verify, const struct revision *revision, const struct inode_record *record,
                         const struct tally *tally) {
     uint64_t entries = (uint64_t)tally->entries, links = 2 + (uint64_t)tally->subdirectories;
-    if (!record) {
-        if (entries == 0)
-            return true;
-        verify_problem(verify, revision->oid, "the directory ended in transaction %s with %" PRIu64 " entries",
-                       verify_tid(verify, revision->seq), entries);
-    } else if (record->size != entries) {
-        verify_problem(verify, revision->oid,
-                       "the directory has %" PRIu64 " entries in transaction %s and its record says %" PRIu64, entries,
-                       verify_tid(verify, revision->seq), record->size);
-    } else if (record->nlink != links && !(record->nlink == 0 && entries == 0)) {
-        verify_problem(verify, revision->oid,
-                       "the link count of the directory in transaction %s is %" PRIu32 " and should be %" PRIu64,
-                       verify_tid(verify, revision->seq), record->nlink, links);
-    } else if (record->next_index <= tally->highest_index) {
-        verify_problem(verify, revision->oid, "the directory's record of transaction %s would give out an index again",
-                       verify_tid(verify, revision->seq));
-    } else {
-        return true;
-    }
-    return false;
+    const uint64_t oid = revision->oid, seq = revision->seq;
+    if (!record)
+        return entries == 0 ||
+               !verify_inconsistent(verify, oid, seq, "the directory ended in transaction %s with %" PRIu64 " entries",
+                                    verify_tid(verify, seq), entries);
+    if (record->size != entries)
+        return !verify_inconsistent(
+            verify, oid, seq, "the directory has %" PRIu64 " entries in transaction %s and its record says %" PRIu64,
+            entries, verify_tid(verify, seq), record->size);
+    if (record->nlink != links && !(record->nlink == 0 && entries == 0))
+        return !verify_inconsistent(
+            verify, oid, seq, "the link count of the directory in transaction %s is %" PRIu32 " and should be %" PRIu64,
+            verify_tid(verify, seq), record->nlink, links);
+    if (record->next_index <= tally->highest_index)
+        return !verify_inconsistent(verify, oid, seq,
+                                    "the directory's record of transaction %s would give out an index again",
+                                    verify_tid(verify, seq));
+    return true;
 }
 
 /* One directory at every instant. One problem is told, for the later ones follow from it. */
 static int check_directory(struct verify *verify, uint64_t directory, sqlite3_stmt *events, sqlite3_stmt *revisions) {
     struct tally tally = {0};
-    bool right = true, others = false;
+    bool right = true;
     uint64_t seq = 0;
     int rc = next_events(verify, events, &tally);
     while (rc == STORE_OK && right && (rc = statement_step(verify->reader, revisions)) == STORE_OK) {
@@ -192,25 +198,25 @@ static int check_directory(struct verify *verify, uint64_t directory, sqlite3_st
         if (rc != STORE_OK)
             break;
         seq = revision.seq;
-        rc = take_events(verify, events, seq, &tally, &others);
-        if (rc == STORE_OK && others) {
-            verify_problem(verify, directory, "entries changed before transaction %s and its record did not",
-                           verify_tid(verify, seq));
-            right = false;
-        } else if (rc == STORE_OK && revision.data) {
+        rc = take_events(verify, directory, events, seq, &tally, &right);
+        if (rc == STORE_OK && right && revision.data) {
             rc = inode_record_decode(revision.data, revision.length, &record);
             if (rc == STORE_OK) {
                 right = check_tally(verify, &revision, &record, &tally);
                 inode_record_release(&record);
             }
-        } else if (rc == STORE_OK) {
+        } else if (rc == STORE_OK && right) {
             right = check_tally(verify, &revision, NULL, &tally);
         }
         revision_release(&revision);
     }
-    if (rc == STORE_ABSENT && tally.next_seq != UINT64_MAX)
-        verify_problem(verify, directory, "entries changed after transaction %s and its record did not",
-                       verify_tid(verify, seq));
+    while (rc == STORE_ABSENT && tally.next_seq != UINT64_MAX &&
+           !verify_inconsistent(verify, directory, tally.next_seq,
+                                "entries changed after transaction %s and its record did not",
+                                verify_tid(verify, seq))) {
+        rc = next_events(verify, events, &tally);
+        rc = rc == STORE_OK ? STORE_ABSENT : rc;
+    }
     return rc == STORE_ABSENT || rc == STORE_CORRUPT ? STORE_OK : rc; /* damaged rows were told before */
 }
 
@@ -222,7 +228,9 @@ int verify_directories(struct verify *verify) {
         sqlite3_stmt *events = NULL, *revisions = NULL;
         if (directory == 0)
             continue;
-        rc = statement_get(verify->reader, STATEMENT_DIRECTORY_EVENTS, &value, 1, &events);
+        rc = verify_next_slice(verify);
+        if (rc == STORE_OK)
+            rc = statement_get(verify->reader, STATEMENT_DIRECTORY_EVENTS, &value, 1, &events);
         if (rc == STORE_OK)
             rc = statement_get(verify->reader, STATEMENT_INODE_REVISIONS, &value, 1, &revisions);
         if (rc == STORE_OK)
@@ -250,9 +258,11 @@ static int check_parent_mark(struct verify *verify, uint64_t directory, uint64_t
 
 int verify_subtrees(struct verify *verify) {
     uint64_t newest = 0;
-    sqlite3_stmt *statement;
-    int rc = statement_get(verify->reader, STATEMENT_ALL_SUBTREES, NULL, 0, &statement);
-    while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
+    struct verify_scan rows;
+    int rc = STORE_OK;
+    verify_scan_begin(&rows, SCAN_SUBTREES);
+    while (rc == STORE_OK && (rc = verify_scan_next(verify, &rows)) == STORE_OK) {
+        sqlite3_stmt *statement = rows.statement;
         uint64_t id = column_integer(statement, 0), directory = column_integer(statement, 1),
                  seq = column_integer(statement, 2);
         verify_step(verify);
@@ -262,6 +272,6 @@ int verify_subtrees(struct verify *verify) {
             rc = check_parent_mark(verify, directory, seq);
         newest = seq > newest ? seq : newest;
     }
-    statement_reset(statement);
+    verify_scan_close(&rows);
     return verify_scan_end(verify, rc, "subtree");
 }

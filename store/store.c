@@ -5,9 +5,7 @@
  */
 #include "store/store.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,55 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/repair.h"
 #include "store/store_private.h"
 
 #define CACHE_BYTES_DEFAULT (UINT64_C(64) << 20)
 
 /* ---- making ---- */
-
-/* STORE_OK: it is there and empty; STORE_ABSENT: there is nothing. */
-static int check_empty(const char *directory, struct error *err) {
-    DIR *stream = opendir(directory);
-    if (stream == NULL) {
-        if (errno == ENOENT) {
-            return STORE_ABSENT;
-        }
-        if (errno == ENOTDIR) {
-            return error_set(err, STORE_EXISTS, "%s is not a directory", directory);
-        }
-        return error_set(err, store_error_from_errno(errno), "cannot open %s: %s", directory, strerror(errno));
-    }
-    int rc = STORE_OK;
-    const struct dirent *entry;
-    while (errno = 0, (entry = readdir(stream)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            rc = error_set(err, STORE_EXISTS, "%s is not empty: a store needs a directory of its own", directory);
-            break;
-        }
-    }
-    if (rc == STORE_OK && errno != 0) {
-        rc = error_set(err, STORE_IO, "cannot read %s: %s", directory, strerror(errno));
-    }
-    closedir(stream);
-    return rc;
-}
-
-static int remove_below(const char *path, const struct stat *status, int type, struct FTW *where) {
-    (void)status;
-    (void)type;
-    if (where->level > 0) {
-        (void)remove(path);
-    }
-    return 0;
-}
-
-/* The directory was empty before, so all that is in it now is the failed attempt's. */
-static void remove_attempt(const char *directory, bool made) {
-    (void)nftw(directory, remove_below, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-    if (made) {
-        (void)rmdir(directory);
-    }
-}
 
 static void name_user(char *name, size_t size) {
     struct passwd entry;
@@ -78,12 +33,20 @@ static void name_user(char *name, size_t size) {
     }
 }
 
-/* Transaction 1: the root directory. */
-static int commit_root(struct store *store, uint32_t uid, uint32_t gid) {
+int store_create(const char *directory, uint32_t uid, uint32_t gid, struct error *err) {
     struct timespec now;
     if (clock_gettime(CLOCK_REALTIME, &now) != 0) {
-        return STORE_IO;
+        return error_set(err, STORE_IO, "cannot read the clock: %s", strerror(errno));
     }
+    bool made = mkdir(directory, 0700) == 0;
+    if (!made && errno != EEXIST) {
+        return error_set(err, store_error_from_errno(errno), "cannot make %s: %s", directory, strerror(errno));
+    }
+    struct stat status;
+    if (!made && stat(directory, &status) == 0 && !S_ISDIR(status.st_mode)) {
+        return error_set(err, STORE_EXISTS, "%s is not a directory", directory);
+    }
+    /* Transaction 1: the root directory. */
     const struct inode_record root = {
         .mode = S_IFDIR | 0755,
         .uid = uid,
@@ -96,55 +59,60 @@ static int commit_root(struct store *store, uint32_t uid, uint32_t gid) {
         .ctime = now,
         .btime = now,
     };
+    struct new_revision revision = {.oid = ROOT_OID, .part = PART_INODE, .directory = true};
     uint8_t *data = NULL;
-    size_t length = 0;
-    int rc = inode_record_encode(&root, &data, &length);
+    int rc = inode_record_encode(&root, &data, &revision.length);
     if (rc != STORE_OK) {
-        return rc;
+        error_set(err, rc, "cannot make a store in %s: %s", directory, store_error_text(rc));
+    } else {
+        char user[256];
+        name_user(user, sizeof user);
+        revision.data = data;
+        const struct commit commit = {
+            .wall = now,
+            .user = user,
+            .message = "store created",
+            .next_oid = ROOT_OID + 1,
+            .revisions = &revision,
+            .revision_count = 1,
+        };
+        rc = storage_sqlite_create_with(directory, &commit, err);
     }
-    const struct new_revision revision = {
-        .oid = ROOT_OID, .part = PART_INODE, .directory = true, .data = data, .length = length};
-    char user[256];
-    name_user(user, sizeof user);
-    const struct commit commit = {
-        .base = 0,
-        .wall = now,
-        .user = user,
-        .message = "store created",
-        .next_oid = ROOT_OID + 1,
-        .revisions = &revision,
-        .revision_count = 1,
-    };
-    rc = store_commit(store, &commit, NULL);
     free(data);
+    if (rc != STORE_OK && made) {
+        (void)rmdir(directory);
+    }
     return rc;
 }
 
-int store_create(const char *directory, uint32_t uid, uint32_t gid, struct error *err) {
-    int rc = check_empty(directory, err);
-    if (rc < 0) {
-        return rc;
+int store_repair(const char *directory, const struct repair_options *options, struct repair_result *result,
+                 struct error *err) {
+    char user[256];
+    struct repair_options with_user = *options;
+    struct writer_lock *lock = NULL;
+    struct stat status;
+    *result = (struct repair_result){0};
+    char *path = realpath(directory, NULL);
+    char *database = NULL;
+    if (path != NULL && asprintf(&database, "%s/tidfs.db", path) < 0) {
+        database = NULL;
     }
-    bool made = rc == STORE_ABSENT;
-    if (made && mkdir(directory, 0700) != 0) {
-        return error_set(err, store_error_from_errno(errno), "cannot make %s: %s", directory, strerror(errno));
+    int rc = STORE_OK;
+    /* The lock leaves a file: so only in what is a store, as far as can be told of a damaged one. */
+    if (database == NULL || lstat(database, &status) != 0 || !S_ISREG(status.st_mode)) {
+        rc = error_set(err, STORE_NOT_A_STORE, "there is no store at %s to repair", directory);
     }
-    struct store *store = NULL;
-    const struct store_options options = {.writable = true};
-    rc = storage_sqlite_create(directory, err);
     if (rc == STORE_OK) {
-        rc = store_open(directory, &options, &store, err);
+        rc = writer_lock_acquire(path, "", &lock, err);
     }
     if (rc == STORE_OK) {
-        rc = commit_root(store, uid, gid);
-        if (rc != STORE_OK) {
-            error_set(err, rc, "cannot write the first transaction of %s: %s", directory, store_error_text(rc));
-        }
-        store_close(store);
+        name_user(user, sizeof user);
+        with_user.user = user;
+        rc = storage_sqlite_repair(path, &with_user, result, err);
     }
-    if (rc != STORE_OK) {
-        remove_attempt(directory, made);
-    }
+    writer_lock_release(lock);
+    free(database);
+    free(path);
     return rc;
 }
 

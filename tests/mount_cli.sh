@@ -322,7 +322,7 @@ test_status() {
     echo four >"$MNT/head/dir/f"
     cd "$MNT/head/dir"
     assert_eq keys "$(tidfs status --json | json 'sorted(x)')" \
-        "['body_bytes', 'cache', 'commits', 'database_bytes', 'failed', 'head_objects', 'last_seq', 'last_tid', 'last_time', 'mount', 'pending', 'requests', 'store', 'views', 'writable']"
+        "['body_bytes', 'cache', 'commit_error', 'commits', 'database_bytes', 'failed', 'head_objects', 'last_seq', 'last_tid', 'last_time', 'mount', 'nodes', 'pending', 'requests', 'store', 'views', 'writable']"
     assert_eq values "$(tidfs status --json | json '[x["store"], x["mount"], x["writable"], x["last_tid"], x["commits"]]')" \
         "['$STORE', '$MNT', True, '$THREE', 3]"
     assert_match text "$(tidfs status)" 'pending: +1 object'

@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 #include <xxhash.h>
 
+#include "store/page_vfs.h"
 #include "store/tid.h"
 
 static const struct store_options writable = {.writable = true};
@@ -338,7 +339,8 @@ void sample_move_horizon(struct sample *sample, uint64_t horizon, int64_t packed
     sqlite3 *db;
     char path[128];
     snprintf(path, sizeof path, "%s/tidfs.db", sample->directory);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(page_vfs_register(), SQLITE_OK);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, PAGE_VFS), SQLITE_OK);
     assert_int_equal(sqlite3_busy_timeout(db, 5000), SQLITE_OK);
     set_horizon(db, horizon, packed_at_s);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);

@@ -27,6 +27,7 @@
 
 #include "store/storage.h"
 #include "store/tid.h"
+#include "tests/tamper.h"
 
 #define FOREVER     UINT64_MAX
 #define CHANGES_MAX 64
@@ -195,10 +196,9 @@ static inline const char *list(struct fixture *f, uint64_t parent, uint64_t befo
     return text;
 }
 
+/* Changes rows behind the store's back, in pages with right checksums. */
 static inline void run_sql(struct fixture *f, const char *sql) {
-    char command[512];
-    (void)snprintf(command, sizeof command, "sqlite3 '%s/tidfs.db' \"%s\" >/dev/null", f->directory, sql);
-    assert_int_equal(system(command), 0);
+    change_database(f->directory, sql);
 }
 
 /* 1: root/2/3/4, where 4 is a file with a second name in the root's directory 5, and 6 a directory aside. */

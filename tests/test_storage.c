@@ -60,7 +60,7 @@ static void test_storage__open_tells_apart_what_is_wrong(void **state) {
     assert_non_null(strstr(err.text, "has no tidfs.db"));
     assert_int_equal(open_error(f, fixture_path(f, "tidfs.db"), false, &err), STORE_NOT_A_STORE);
 
-    run_sql(f, "PRAGMA user_version = 2");
+    run_sql(f, "PRAGMA user_version = 3");
     assert_int_equal(open_error(f, f->directory, true, &err), STORE_NEWER_FORMAT);
     assert_non_null(strstr(err.text, "upgrade tidfs"));
     run_sql(f, "PRAGMA user_version = 1");

@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #include "store/storage.h"
+#include "tests/tamper.h"
 
 #define CHANGES_MAX 32
 
@@ -174,9 +175,7 @@ static void expect_problem(struct fixture *f, const char *text) {
 
 /* Changes rows behind the store's back; the checksum is made right afterwards if `columns` says of what. */
 static void run_sql(struct fixture *f, const char *sql) {
-    char command[1024];
-    (void)snprintf(command, sizeof command, "sqlite3 '%s/tidfs.db' \"%s\" >/dev/null", f->directory, sql);
-    assert_int_equal(system(command), 0);
+    change_database(f->directory, sql);
 }
 
 /* The checksum of a row whose columns are all integers but one blob (after `before` of them), as FORMAT.md has it. */
@@ -221,10 +220,10 @@ static void test_verify__finds_wrong_checksums(void **state) {
     expect_problem(f, "/dir/file: revision 4 (part 16) is damaged: wrong checksum");
     run_sql(f, "UPDATE revision SET sum = sum - 1 WHERE oid = 3 AND part = 16");
     run_sql(f, "UPDATE entry SET sum = sum + 1 WHERE name = x'6c696e6b'");
-    expect_problem(f, "/: an entry of the directory is damaged: wrong checksum (index 5)");
+    expect_problem(f, "/: an entry of the directory is damaged: wrong checksum or values (index 5)");
     run_sql(f, "UPDATE entry SET sum = sum - 1 WHERE name = x'6c696e6b'");
     run_sql(f, "UPDATE past_entry SET sum = sum + 1 WHERE idx = 4 AND parent = 2");
-    expect_problem(f, "/dir: an entry of the directory is damaged: wrong checksum (index 4)");
+    expect_problem(f, "/dir: an entry of the directory is damaged: wrong checksum or values (index 4)");
     run_sql(f, "UPDATE past_entry SET sum = sum - 1 WHERE idx = 4 AND parent = 2");
     run_sql(f, "UPDATE txn SET message = 'other' WHERE seq = 2");
     expect_problem(f, "is damaged: wrong checksum");

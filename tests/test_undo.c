@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "history/restore.h"
+#include "store/store_private.h"
 #include "store/tid.h"
 #include "tests/changing.h"
 #include "tests/sample.h"
@@ -487,6 +488,32 @@ static void test_undo__keeps_what_it_undid_below_a_message(void **state) {
     changing_free(c);
 }
 
+/* A disk that fails is none that has no such transaction, and no message is better than one that leaves some out. */
+static void test_undo__of_what_cannot_be_read_is_no_missing_one(void **state) {
+    struct changing *c = changing_new(1);
+    struct storage *fault;
+    (void)state;
+    changing_write(c, "f", "1\n");
+    const uint64_t seq = changing_commit(c, "");
+    assert_int_equal(storage_fault_open(c->store->storage, &fault), STORE_OK);
+    c->store->storage = fault;
+    const struct restore_request requests[] = {
+        {.kind = RESTORE_UNDO, .seqs = &seq, .seq_count = 1},
+        {.kind = RESTORE_REVERT, .before = seq, .paths = (const char *const[]){""}, .path_count = 1},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        storage_fault_set(fault, &(struct storage_fault){.op = "transaction_at", .nth = 1, .code = STORE_IO});
+        assert_null(restore_message(c->store, &requests[i], NULL));
+    }
+    struct restore_plan *plan;
+    struct error err = {0};
+    storage_fault_set(fault, &(struct storage_fault){.op = "transaction_at", .nth = 1, .code = STORE_IO});
+    assert_int_equal(restore_plan_make(c->store, seq, &requests[0], NULL, NULL, &plan, &err), STORE_IO);
+    assert_non_null(strstr(err.text, "cannot read the transaction"));
+    storage_fault_set(fault, NULL);
+    changing_free(c);
+}
+
 static void test_undo__of_what_cannot_be_undone_says_why(void **state) {
     struct changing *c = changing_new(1);
     (void)state;
@@ -535,6 +562,7 @@ int main(void) {
         cmocka_unit_test(test_undo__of_a_range_gives_the_state_before_it),
         cmocka_unit_test(test_undo__leaves_later_transactions),
         cmocka_unit_test(test_undo__says_what_it_undid),
+        cmocka_unit_test(test_undo__of_what_cannot_be_read_is_no_missing_one),
         cmocka_unit_test(test_undo__merges_lines),
         cmocka_unit_test(test_undo__follows_renames_and_saves),
         cmocka_unit_test(test_undo__merges_names),

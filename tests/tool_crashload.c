@@ -1,24 +1,13 @@
-/* A mixed load for the crash test, and the check of what it left.
+/* Loads for the crash test, and the check of what they left.
  *
- *   tool_crashload run DIR LOG SEED     works in DIR until the filesystem goes away under it
- *   tool_crashload check DIR LOG        compares DIR with what LOG says must be there; prints each difference
+ *   tool_crashload run LOAD DIR LOG SEED     works in DIR until the filesystem goes away under it
+ *   tool_crashload check LOAD DIR LOG        compares DIR with what LOG says must be there; prints each difference
+ *   tool_crashload hold DIR                  keeps files below DIR open until told that the filesystem is gone, and looks what they say then
  *
- * WORKERS processes work side by side, each in DIR/<n> with a log LOG.<n> of its own, which lies outside the filesystem that
- * is killed. A worker owns FILES files and changes one at a time. Before each change it logs what it is about to do,
- * and after an fsync returned, that everything it logged so far for that file is acknowledged.
- *
- * A file is a row of blocks of BLOCK bytes; a block says which worker, file, block and version it is, many times over, so that
- * the check can tell from a block alone when it was written. From the log the check knows for each file
- *   - the state that was last acknowledged, block by block: nothing older may be found;
- *   - the changes begun since: each of those may be found or not, on its own, as nobody waited for them. (The kernel
- *     may write data back later than it passes on a rename.)
+ * crashload.h says how a load is made.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,42 +15,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS 4
-#define FILES   8
-#define BLOCKS  40 /* largest file: 160 KiB, so that both small and large bodies are made */
-#define BLOCK   4096
+#include "tests/crashload.h"
 
-/* The order of the log's lines, which are "<kind> <file> <a> <b>":
- *   C file 0 0              the file is about to be created, if it is not there
- *   W file block version    a block is about to be written in place
- *   T file blocks 0         the file is about to be truncated or extended to so many blocks
- *   R file blocks version   the file is about to be replaced, by rename, with one of so many blocks of one version, synced before
- *   U file 0 0              the file is about to be unlinked
- *   A file 0 0              all above for this file is acknowledged
- */
-struct worker {
-    int number;
-    int directory; /* of its files */
-    FILE *log;
-    unsigned seed;
-    unsigned version;
+static const struct load {
+    const char *name;
+    int (*work)(struct worker *worker);
+    int (*check)(const char *directory, const char *log, int number, unsigned *acknowledged);
+} loads[] = {
+    {"mixed", mixed_work, mixed_check},    {"write", write_work, write_check}, {"create", create_work, create_check},
+    {"rename", rename_work, rename_check}, {"fsync", fsync_work, fsync_check},
 };
 
-/* ---------------------------------------------------------------- the load */
-
-static void fill_block(char *block, int worker, int file, int index, unsigned version) {
-    char mark[64];
-    int length = snprintf(mark, sizeof mark, "%d %d %d %u\n", worker, file, index, version);
-    for (int at = 0; at < BLOCK; at++)
-        block[at] = mark[at % length];
+unsigned worker_pick(struct worker *worker, unsigned below) {
+    return (unsigned)rand_r(&worker->seed) % below;
 }
 
-/* The filesystem is gone, which is how a run is meant to end. */
 static bool is_gone(int error) {
     return error == ENOTCONN || error == ECONNABORTED || error == ECONNREFUSED;
 }
 
-static int stop(const struct worker *worker, const char *what) {
+int worker_stop(const struct worker *worker, const char *what) {
     struct statfs statistics;
     int error = errno;
     if (is_gone(error))
@@ -73,128 +46,7 @@ static int stop(const struct worker *worker, const char *what) {
     return -1;
 }
 
-static int note(struct worker *worker, char kind, int file, int a, unsigned b) {
-    if (fprintf(worker->log, "%c %d %d %u\n", kind, file, a, b) < 0 || fflush(worker->log)) {
-        perror("log");
-        return -1;
-    }
-    return 0;
-}
-
-static unsigned pick(struct worker *worker, unsigned below) {
-    return (unsigned)rand_r(&worker->seed) % below;
-}
-
-static int write_block(struct worker *worker, int fd, int file, int index, unsigned version) {
-    char block[BLOCK];
-    fill_block(block, worker->number, file, index, version);
-    ssize_t written = pwrite(fd, block, sizeof block, (off_t)index * BLOCK);
-    if (written >= 0 && written != BLOCK)
-        errno = ENOSPC;
-    return written == BLOCK ? 0 : stop(worker, "pwrite");
-}
-
-/* Overwrites and appends blocks, perhaps after a truncation, and in half the cases waits for fsync. */
-static int change_in_place(struct worker *worker, int file, const char *name) {
-    int rc = note(worker, 'C', file, 0, 0);
-    if (rc)
-        return rc;
-    int fd = openat(worker->directory, name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return stop(worker, "open");
-    if (pick(worker, 4) == 0) {
-        int blocks = (int)pick(worker, BLOCKS);
-        rc = note(worker, 'T', file, blocks, 0);
-        if (rc == 0 && ftruncate(fd, (off_t)blocks * BLOCK))
-            rc = stop(worker, "ftruncate");
-    }
-    for (unsigned n = 1 + pick(worker, 6); rc == 0 && n > 0; n--) {
-        int index = (int)pick(worker, BLOCKS);
-        unsigned version = ++worker->version;
-        rc = note(worker, 'W', file, index, version);
-        if (rc == 0)
-            rc = write_block(worker, fd, file, index, version);
-    }
-    if (rc == 0 && pick(worker, 2) == 0) {
-        rc = fsync(fd) ? stop(worker, "fsync") : note(worker, 'A', file, 0, 0);
-    }
-    if (close(fd) && rc == 0)
-        rc = stop(worker, "close");
-    return rc;
-}
-
-/* As editors save: a new file, synced, renamed over the old one, and the directory synced. */
-static int replace(struct worker *worker, int file, const char *name) {
-    int rc = 0;
-    int blocks = 1 + (int)pick(worker, BLOCKS - 1);
-    unsigned version = ++worker->version;
-    int fd = openat(worker->directory, "new", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return stop(worker, "open new");
-    for (int index = 0; rc == 0 && index < blocks; index++)
-        rc = write_block(worker, fd, file, index, version);
-    if (rc == 0 && fsync(fd))
-        rc = stop(worker, "fsync new");
-    if (close(fd) && rc == 0)
-        rc = stop(worker, "close new");
-    if (rc == 0)
-        rc = note(worker, 'R', file, blocks, version);
-    if (rc == 0 && renameat(worker->directory, "new", worker->directory, name))
-        rc = stop(worker, "rename");
-    if (rc == 0)
-        rc = fsync(worker->directory) ? stop(worker, "fsync directory") : note(worker, 'A', file, 0, 0);
-    return rc;
-}
-
-static int remove_file(struct worker *worker, int file, const char *name) {
-    int rc = note(worker, 'U', file, 0, 0);
-    if (rc == 0 && unlinkat(worker->directory, name, 0) && errno != ENOENT)
-        rc = stop(worker, "unlink");
-    if (rc == 0 && pick(worker, 2) == 0)
-        rc = fsync(worker->directory) ? stop(worker, "fsync directory") : note(worker, 'A', file, 0, 0);
-    return rc;
-}
-
-/* Changes of the tree around the files, so that a transaction holds more than contents. */
-static int stir_directories(struct worker *worker) {
-    char name[32];
-    (void)snprintf(name, sizeof name, "dir%u", pick(worker, 5));
-    if (mkdirat(worker->directory, name, 0755) == 0)
-        return 0;
-    if (errno != EEXIST)
-        return stop(worker, "mkdir");
-    if (unlinkat(worker->directory, name, AT_REMOVEDIR))
-        return stop(worker, "rmdir");
-    if (symlinkat(name, worker->directory, "link") && errno != EEXIST)
-        return stop(worker, "symlink");
-    return 0;
-}
-
-static int work(struct worker *worker) {
-    int rc = 0;
-    while (rc == 0) {
-        char name[16];
-        int file = (int)pick(worker, FILES);
-        (void)snprintf(name, sizeof name, "file%d", file);
-        switch (pick(worker, 8)) {
-        case 0:
-        case 1:
-            rc = replace(worker, file, name);
-            break;
-        case 2:
-            rc = remove_file(worker, file, name);
-            break;
-        case 3:
-            rc = stir_directories(worker);
-            break;
-        default:
-            rc = change_in_place(worker, file, name);
-        }
-    }
-    return rc < 0 ? 1 : 0;
-}
-
-static int run_worker(const char *directory, const char *log, int number, unsigned seed) {
+static int run_worker(const struct load *load, const char *directory, const char *log, int number, unsigned seed) {
     char path[4096];
     struct worker worker = {.number = number, .directory = -1, .seed = seed + (unsigned)number * 7919u};
     (void)snprintf(path, sizeof path, "%s.%d", log, number);
@@ -210,7 +62,7 @@ static int run_worker(const char *directory, const char *log, int number, unsign
     if (worker.directory < 0)
         rc = is_gone(errno) ? 0 : (perror(path), 1);
     else
-        rc = work(&worker);
+        rc = load->work(&worker) < 0;
     if (worker.directory >= 0)
         close(worker.directory);
     if (fclose(worker.log))
@@ -218,7 +70,7 @@ static int run_worker(const char *directory, const char *log, int number, unsign
     return rc;
 }
 
-static int run(const char *directory, const char *log, unsigned seed) {
+static int run(const struct load *load, const char *directory, const char *log, unsigned seed) {
     int rc = 0;
     for (int number = 0; number < WORKERS; number++) {
         pid_t child = fork();
@@ -227,7 +79,7 @@ static int run(const char *directory, const char *log, unsigned seed) {
             return 1;
         }
         if (child == 0)
-            _exit(run_worker(directory, log, number, seed));
+            _exit(run_worker(load, directory, log, number, seed));
     }
     for (int number = 0; number < WORKERS; number++) {
         int status;
@@ -237,193 +89,11 @@ static int run(const char *directory, const char *log, unsigned seed) {
     return rc;
 }
 
-/* ---------------------------------------------------------------- the check */
-
-/* What may be found of one file. Versions of a block are tried against `since`: those written since the acknowledged state. */
-struct expected {
-    bool may_exist, may_be_absent;
-    bool may_shrink_or_grow; /* a truncation or a replacement is not acknowledged */
-    int size;                /* blocks, as the operations done so far leave it */
-    int acknowledged_size;   /* blocks, at the last acknowledgement */
-    unsigned now[BLOCKS];    /* version of each block, 0: a hole */
-    unsigned acknowledged[BLOCKS];
-    unsigned oldest_since; /* smallest version written since the acknowledgement, 0: none */
-    unsigned newest_since;
-    bool hole_since[BLOCKS]; /* zeros are possible since the acknowledgement */
-    bool exists;
-};
-
-static void begin_change(struct expected *file, unsigned version) {
-    if (file->oldest_since == 0)
-        file->oldest_since = version;
-    file->newest_since = version;
-}
-
-static void acknowledge(struct expected *file) {
-    memcpy(file->acknowledged, file->now, sizeof file->now);
-    memset(file->hole_since, 0, sizeof file->hole_since);
-    file->acknowledged_size = file->size;
-    file->oldest_since = file->newest_since = 0;
-    file->may_shrink_or_grow = false;
-    file->may_exist = file->exists;
-    file->may_be_absent = !file->exists;
-}
-
-static void set_size(struct expected *file, int blocks) {
-    for (int index = blocks; index < BLOCKS; index++) {
-        file->now[index] = 0;
-        file->hole_since[index] = true;
-    }
-    file->size = blocks;
-}
-
-static bool apply(struct expected *file, char kind, int a, unsigned b) {
-    if (a < 0 || a > BLOCKS)
-        return false;
-    switch (kind) {
-    case 'C':
-        file->exists = file->may_exist = true;
-        return true;
-    case 'W':
-        if (a == BLOCKS)
-            return false;
-        begin_change(file, b);
-        for (int index = file->size; index < a; index++)
-            file->hole_since[index] = true;
-        file->hole_since[a] |= file->now[a] == 0;
-        file->now[a] = b;
-        file->size = a >= file->size ? a + 1 : file->size;
-        return true;
-    case 'T':
-        set_size(file, a);
-        file->may_shrink_or_grow = true;
-        return true;
-    case 'R':
-        begin_change(file, b);
-        set_size(file, a);
-        for (int index = 0; index < a; index++)
-            file->now[index] = b;
-        file->may_shrink_or_grow = true;
-        file->exists = file->may_exist = true;
-        return true;
-    case 'U':
-        set_size(file, 0);
-        file->may_shrink_or_grow = true;
-        file->exists = false;
-        file->may_be_absent = true;
-        return true;
-    case 'A':
-        acknowledge(file);
-        return true;
-    default:
-        return false;
-    }
-}
-
-static int complain(const char *path, int block, const char *what) {
-    printf("%s, block %d: %s\n", path, block, what);
-    return 1;
-}
-
-static int check_block(const char *path, const char *found, int worker, int number, int index,
-                       const struct expected *file) {
-    char wanted[BLOCK];
-    int said_worker, said_file, said_index;
-    unsigned version;
-    if (found[0] == '\0') {
-        memset(wanted, 0, sizeof wanted);
-        if (memcmp(found, wanted, BLOCK) != 0)
-            return complain(path, index, "torn: begins with zeros");
-        return file->acknowledged[index] == 0 || file->hole_since[index]
-                   ? 0
-                   : complain(path, index, "zeros, but a version of it was acknowledged");
-    }
-    if (sscanf(found, "%d %d %d %u", &said_worker, &said_file, &said_index, &version) != 4)
-        return complain(path, index, "not a block that was ever written");
-    fill_block(wanted, worker, number, index, version);
-    if (memcmp(found, wanted, BLOCK) != 0)
-        return complain(path, index, "torn, or of another place");
-    if (version == file->acknowledged[index])
-        return 0;
-    if (file->oldest_since != 0 && version >= file->oldest_since && version <= file->newest_since)
-        return 0;
-    printf("%s, block %d: version %u, but %u was acknowledged and %u to %u came after\n", path, index, version,
-           file->acknowledged[index], file->oldest_since, file->newest_since);
-    return 1;
-}
-
-static int check_size(const char *path, off_t size, const struct expected *file) {
-    bool growing = file->size > file->acknowledged_size;
-    int most = growing ? file->size : file->acknowledged_size;
-    if (size % BLOCK != 0 || size > (off_t)BLOCKS * BLOCK)
-        return complain(path, (int)(size / BLOCK), "the file ends inside of a block");
-    if (!file->may_shrink_or_grow && (size < (off_t)file->acknowledged_size * BLOCK || size > (off_t)most * BLOCK))
-        return complain(path, (int)(size / BLOCK), "a size that was never acknowledged or begun");
-    return 0;
-}
-
-static int check_file(const char *directory, int worker, int number, const struct expected *file) {
-    char path[4096];
-    char block[BLOCK];
-    struct stat st;
-    int problems = 0;
-    (void)snprintf(path, sizeof path, "%s/%d/file%d", directory, worker, number);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return file->may_be_absent ? 0 : complain(path, 0, "is gone, but was acknowledged");
-    if (fd < 0 || fstat(fd, &st)) {
-        perror(path);
-        return 1;
-    }
-    if (!file->may_exist)
-        problems = complain(path, 0, "is there, but its removal was acknowledged");
-    else
-        problems = check_size(path, st.st_size, file);
-    for (int index = 0; problems == 0 && (off_t)index * BLOCK < st.st_size; index++) {
-        if (pread(fd, block, BLOCK, (off_t)index * BLOCK) != BLOCK)
-            problems = complain(path, index, "cannot be read");
-        else
-            problems = check_block(path, block, worker, number, index, file);
-    }
-    close(fd);
-    return problems;
-}
-
-/* -1: the log itself is damaged. Else the number of problems; *acknowledged counts what was held against the tree. */
-static int check_worker(const char *directory, const char *log, int number, unsigned *acknowledged) {
-    char path[4096];
-    struct expected files[FILES] = {0};
-    char kind;
-    int file, a;
-    unsigned b;
-    int problems = 0;
-    (void)snprintf(path, sizeof path, "%s.%d", log, number);
-    FILE *lines = fopen(path, "r");
-    if (lines == NULL) {
-        perror(path);
-        return -1;
-    }
-    for (int i = 0; i < FILES; i++)
-        files[i].may_be_absent = true;
-    while (fscanf(lines, " %c %d %d %u", &kind, &file, &a, &b) == 4) {
-        if (file < 0 || file >= FILES || !apply(&files[file], kind, a, b)) {
-            (void)fprintf(stderr, "%s: damaged\n", path);
-            (void)fclose(lines);
-            return -1;
-        }
-        *acknowledged += kind == 'A';
-    }
-    (void)fclose(lines);
-    for (int i = 0; i < FILES; i++)
-        problems += check_file(directory, number, i, &files[i]);
-    return problems;
-}
-
-static int check(const char *directory, const char *log) {
+static int check(const struct load *load, const char *directory, const char *log) {
     int problems = 0;
     unsigned acknowledged = 0;
     for (int number = 0; number < WORKERS; number++) {
-        int rc = check_worker(directory, log, number, &acknowledged);
+        int rc = load->check(directory, log, number, &acknowledged);
         if (rc < 0)
             return 1;
         problems += rc;
@@ -433,10 +103,16 @@ static int check(const char *directory, const char *log) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 5 && !strcmp(argv[1], "run"))
-        return run(argv[2], argv[3], (unsigned)strtoul(argv[4], NULL, 10));
-    if (argc == 4 && !strcmp(argv[1], "check"))
-        return check(argv[2], argv[3]);
-    (void)fputs("usage: tool_crashload run DIR LOG SEED | check DIR LOG\n", stderr);
+    const struct load *load = NULL;
+    for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++)
+        if (argc > 2 && !strcmp(argv[2], loads[i].name))
+            load = &loads[i];
+    if (argc == 6 && load && !strcmp(argv[1], "run"))
+        return run(load, argv[3], argv[4], (unsigned)strtoul(argv[5], NULL, 10));
+    if (argc == 5 && load && !strcmp(argv[1], "check"))
+        return check(load, argv[3], argv[4]);
+    if (argc == 3 && !strcmp(argv[1], "hold"))
+        return hold(argv[2]);
+    (void)fputs("usage: tool_crashload run LOAD DIR LOG SEED | check LOAD DIR LOG | hold DIR\n", stderr);
     return 2;
 }

@@ -1,0 +1,344 @@
+#include "store/storage_sqlite_repair.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/storage_sqlite_verify.h"
+
+#define REPAIRED ".repaired"
+#define MERGED   ".merged"
+
+struct paths {
+    char *directory; /* where the repair works: the store's, or one of its own for a dry run */
+    char *database, *repaired, *merged;
+    bool temporary;
+};
+
+void repair_result_release(struct repair_result *result) {
+    free(result->kept);
+    result->kept = NULL;
+}
+
+void repair_progress(const struct repair *repair, const char *doing, uint64_t done, uint64_t total) {
+    if (repair->options->progress)
+        repair->options->progress(repair->options->context, doing, done, total);
+}
+
+int repair_note(struct repair *repair, uint64_t oid, const char *format, ...) {
+    char *text = NULL;
+    va_list arguments;
+    if (repair->note_count == repair->note_capacity) {
+        size_t capacity = repair->note_capacity ? repair->note_capacity * 2 : 64;
+        struct repair_note *grown = reallocarray(repair->notes, capacity, sizeof *grown);
+        if (!grown)
+            return STORE_NO_MEMORY;
+        repair->notes = grown;
+        repair->note_capacity = capacity;
+    }
+    va_start(arguments, format);
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return STORE_NO_MEMORY;
+    repair->notes[repair->note_count++] = (struct repair_note){.oid = oid, .text = text};
+    return STORE_OK;
+}
+
+int repair_lose(struct repair *repair, const struct loss *loss) {
+    int rc = loss_row_insert(repair->db, repair->next_loss, loss);
+    if (rc == STORE_OK) {
+        repair->next_loss++;
+        repair->result->losses++;
+    }
+    return rc;
+}
+
+/* ---- whether anything is wrong ---- */
+
+static void ignore_problem(void *context, const struct verify_problem *problem) {
+    (void)context;
+    (void)problem;
+}
+
+/* STORE_OK and *clean; or why nothing can be done. */
+static int check(struct repair *repair, bool *clean, struct error *err) {
+    const struct storage_open_options options = {.writable = false};
+    const struct verify_options verify = {.problem = ignore_problem};
+    struct storage *storage;
+    uint64_t problems = 0;
+    *clean = false;
+    repair_progress(repair, "verifying", 0, 0);
+    int rc = storage_sqlite_open(repair->directory, &options, &storage, err);
+    if (rc == STORE_OK) {
+        rc = storage_verify(storage, &verify, &problems);
+        storage_close(storage);
+        *clean = rc == STORE_OK && problems == 0;
+        return rc == STORE_NO_MEMORY ? error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory)
+                                     : STORE_OK;
+    }
+    return rc == STORE_CORRUPT || rc == STORE_IO ? STORE_OK : rc;
+}
+
+/* ---- the new database ---- */
+
+static int execute(struct repair *repair, const char *sql) {
+    int result = sqlite3_exec(repair->db->db, sql, NULL, NULL, NULL);
+    return result == SQLITE_OK ? STORE_OK : connection_failed(repair->db, result, "run", sql);
+}
+
+/* Until it is complete the new database needs no log: if the repair does not come to its end, nobody reads it. */
+static int create(struct repair *repair, const char *path, struct error *err) {
+    int fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (fd < 0)
+        return error_set(err, (enum store_error)store_error_from_errno(errno), "cannot make %s: %s", path,
+                         strerror(errno));
+    (void)close(fd);
+    int rc = connection_open(path, CONNECTION_WRITE, repair->options->log, &repair->db, err);
+    if (rc != STORE_OK)
+        return rc;
+    rc = sqlite_schema_create(repair->db);
+    if (rc == STORE_OK)
+        rc = execute(repair, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF");
+    if (rc == STORE_OK)
+        rc = statement_run(repair->db, STATEMENT_BEGIN_WRITE, NULL, 0);
+    if (rc == STORE_OK)
+        rc = sqlite_schema_add_losses(repair->db);
+    return rc == STORE_OK ? rc : error_set(err, (enum store_error)rc, "cannot make %s: %s", path, store_error_text(rc));
+}
+
+static int finish(struct repair *repair) {
+    int rc = statement_run(repair->db, STATEMENT_COMMIT, NULL, 0);
+    if (rc == STORE_OK)
+        rc = execute(repair, "PRAGMA synchronous = FULL; PRAGMA journal_mode = WAL");
+    return rc;
+}
+
+static int build(struct repair *repair, const char *from, const char *path, struct error *err) {
+    int rc = create(repair, path, err);
+    if (rc == STORE_OK)
+        rc = repair_salvage(repair, from, err);
+    if (rc != STORE_OK)
+        return rc;
+    if (repair->format > FORMAT_VERSION)
+        return error_set(err, STORE_NEWER_FORMAT, "%s has format %" PRIu64 ": upgrade tidfs to repair it",
+                         repair->directory, repair->format);
+    rc = repair->unreadable > 0
+             ? repair_note(repair, 0, "%" PRIu64 " pages of the database cannot be read from the disk",
+                           repair->unreadable)
+             : STORE_OK;
+    if (rc == STORE_OK)
+        rc = repair_history(repair);
+    if (rc == STORE_OK)
+        rc = finish(repair);
+    return rc == STORE_OK ? rc
+                          : error_set(err, (enum store_error)rc, "cannot complete the history of %s: %s",
+                                      repair->directory, store_error_text(rc));
+}
+
+/* ---- what verify tells of the new history ---- */
+
+struct noting {
+    struct loss *losses;
+    size_t count, capacity;
+    bool failed;
+};
+
+static void take_note(void *context, const struct loss *loss) {
+    struct noting *noting = context;
+    if (noting->count == noting->capacity) {
+        size_t capacity = noting->capacity ? noting->capacity * 2 : 64;
+        struct loss *grown = reallocarray(noting->losses, capacity, sizeof *grown);
+        if (!grown) {
+            noting->failed = true;
+            return;
+        }
+        noting->losses = grown;
+        noting->capacity = capacity;
+    }
+    noting->losses[noting->count++] = *loss;
+}
+
+static int compare_losses(const void *a, const void *b) {
+    const struct loss *x = a, *y = b;
+    const uint64_t left[] = {x->kind, x->oid, x->seq, x->until}, right[] = {y->kind, y->oid, y->seq, y->until};
+    for (size_t i = 0; i < 4; i++)
+        if (left[i] != right[i])
+            return left[i] < right[i] ? -1 : 1;
+    return 0;
+}
+
+/* Puts on record what does not agree in history, each once, and bodies that are damaged. */
+static int put_on_record(struct repair *repair, struct storage *storage) {
+    const struct verify_options options = {.problem = ignore_problem};
+    struct noting noting = {0};
+    uint64_t problems = 0;
+    repair_progress(repair, "reading all contents", 0, 0);
+    int rc = sqlite_verify_noting(storage, &options, &problems, take_note, &noting);
+    if (rc == STORE_OK && noting.failed)
+        rc = STORE_NO_MEMORY;
+    if (noting.count > 0)
+        qsort(noting.losses, noting.count, sizeof *noting.losses, compare_losses);
+    if (rc == STORE_OK)
+        rc = statement_run(repair->db, STATEMENT_BEGIN_WRITE, NULL, 0);
+    for (size_t i = 0; i < noting.count && rc == STORE_OK; i++)
+        if (i == 0 || compare_losses(&noting.losses[i - 1], &noting.losses[i]) != 0)
+            rc = repair_lose(repair, &noting.losses[i]);
+    if (rc == STORE_OK)
+        rc = statement_run(repair->db, STATEMENT_COMMIT, NULL, 0);
+    (void)connection_rollback(repair->db);
+    free(noting.losses);
+    return rc;
+}
+
+static int open_repaired(struct repair *repair, const char *path, struct storage **storage, struct error *err) {
+    const struct storage_open_options options = {.writable = true, .log = repair->options->log};
+    return sqlite_open_database(repair->directory, path, &options, storage, err);
+}
+
+/* Everything that is left to do in the new database. *lost is the caller's. */
+static int complete(struct repair *repair, const char *path, struct error *err) {
+    const struct verify_options options = {.problem = ignore_problem};
+    struct storage *storage = NULL;
+    int rc = open_repaired(repair, path, &storage, err);
+    if (rc != STORE_OK)
+        return rc;
+    rc = put_on_record(repair, storage);
+    storage_close(storage);
+    if (rc == STORE_OK) {
+        rc = open_repaired(repair, path, &storage, err);
+        if (rc != STORE_OK)
+            return rc;
+        rc = repair_head(repair, storage);
+        if (rc == STORE_OK)
+            rc = storage_verify(storage, &options, &repair->result->left);
+        storage_close(storage);
+    }
+    return rc == STORE_OK
+               ? rc
+               : error_set(err, (enum store_error)rc, "cannot repair %s: %s", repair->directory, store_error_text(rc));
+}
+
+/* ---- what is told ---- */
+
+static int tell_all(struct repair *repair, uint64_t first_loss) {
+    struct loss_list losses;
+    const struct loss_teller teller = {
+        .reader = repair->db, .told = repair->options->told, .context = repair->options->context};
+    if (!repair->options->told)
+        return STORE_OK;
+    int rc = loss_list_load(repair->db, &losses);
+    for (size_t i = 0; i < losses.count && rc == STORE_OK; i++)
+        if (losses.items[i].id >= first_loss)
+            loss_tell(&teller, &losses.items[i]);
+    for (size_t i = 0; i < repair->note_count && rc == STORE_OK; i++)
+        loss_teller_say(&teller, repair->notes[i].oid, repair->notes[i].text);
+    loss_list_release(&losses);
+    return rc;
+}
+
+/* ---- the run ---- */
+
+static int make_paths(struct repair *repair, struct paths *paths, struct error *err) {
+    const char *temporary = getenv("TMPDIR");
+    int rc = STORE_OK;
+    if (asprintf(&paths->database, "%s/" DATABASE_FILE, repair->directory) < 0)
+        paths->database = NULL;
+    paths->temporary = repair->options->dry_run;
+    if (!paths->temporary)
+        paths->directory = strdup(repair->directory);
+    else if (asprintf(&paths->directory, "%s/tidfs-repair.XXXXXX", temporary && *temporary ? temporary : "/tmp") < 0)
+        paths->directory = NULL;
+    if (paths->temporary && paths->directory && !mkdtemp(paths->directory)) {
+        rc = error_set(err, (enum store_error)store_error_from_errno(errno), "cannot make %s: %s", paths->directory,
+                       strerror(errno));
+        free(paths->directory);
+        paths->directory = NULL;
+        return rc;
+    }
+    if (paths->directory && asprintf(&paths->repaired, "%s/" DATABASE_FILE REPAIRED, paths->directory) < 0)
+        paths->repaired = NULL;
+    if (paths->directory && asprintf(&paths->merged, "%s/" DATABASE_FILE MERGED, paths->directory) < 0)
+        paths->merged = NULL;
+    if (!paths->database || !paths->directory || !paths->repaired || !paths->merged)
+        rc = error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
+    return rc;
+}
+
+static void remove_attempt(const struct paths *paths) {
+    if (paths->repaired)
+        repair_remove_database(paths->repaired);
+    if (paths->merged)
+        (void)unlink(paths->merged);
+}
+
+static void release_paths(struct paths *paths) {
+    remove_attempt(paths);
+    if (paths->temporary && paths->directory)
+        (void)rmdir(paths->directory);
+    free(paths->directory);
+    free(paths->database);
+    free(paths->repaired);
+    free(paths->merged);
+}
+
+/* The directory of body files can be made anew; what was in it is told of as lost. */
+static int make_bodies(const struct repair *repair, struct error *err) {
+    char *path = NULL;
+    if (asprintf(&path, "%s/" BODY_DIRECTORY, repair->directory) < 0)
+        return error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
+    int rc = repair->options->dry_run || mkdir(path, 0700) == 0 || errno == EEXIST
+                 ? STORE_OK
+                 : error_set(err, (enum store_error)store_error_from_errno(errno), "cannot make %s: %s", path,
+                             strerror(errno));
+    free(path);
+    return rc;
+}
+
+static int run(struct repair *repair, struct paths *paths, struct error *err) {
+    bool merged = false;
+    int rc = make_bodies(repair, err);
+    if (rc == STORE_OK)
+        rc = repair_merge_log(paths->database, paths->merged, &merged, &repair->log_damaged, err);
+    if (rc == STORE_OK)
+        rc = build(repair, merged ? paths->merged : paths->database, paths->repaired, err);
+    if (rc == STORE_OK)
+        rc = complete(repair, paths->repaired, err);
+    uint64_t first = repair->first_loss;
+    if (rc == STORE_OK && tell_all(repair, first) != STORE_OK)
+        rc = error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
+    connection_close(repair->db); /* the last one: the log is emptied and removed */
+    repair->db = NULL;
+    if (rc == STORE_OK && !repair->options->dry_run)
+        rc = repair_exchange(repair->directory, paths->database, merged ? paths->merged : NULL, paths->repaired,
+                             &repair->result->kept, err);
+    return rc;
+}
+
+int storage_sqlite_repair(const char *directory, const struct repair_options *options, struct repair_result *result,
+                          struct error *err) {
+    struct repair repair = {.directory = directory, .options = options, .result = result};
+    struct paths paths = {0};
+    bool clean;
+    *result = (struct repair_result){0};
+    int rc = make_paths(&repair, &paths, err);
+    if (rc == STORE_OK) {
+        remove_attempt(&paths);
+        rc = check(&repair, &clean, err);
+    }
+    if (rc == STORE_OK && !clean) {
+        result->damaged = true;
+        rc = run(&repair, &paths, err);
+    }
+    release_paths(&paths);
+    for (size_t i = 0; i < repair.note_count; i++)
+        free(repair.notes[i].text);
+    free(repair.notes);
+    return rc;
+}

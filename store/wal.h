@@ -1,0 +1,41 @@
+/* SQLite's write-ahead log as it lies on the disk: a header of 32 bytes and frames, each a header of 24 and a page. The format is
+ * SQLite's (sqlite.org/fileformat2.html, "The Write-Ahead Log"). All pages are of PAGE_BYTES.
+ *
+ * Frames carry checksums, each over all that came before it. After a crash SQLite takes the frames up to the first whose checksum is wrong, for that is where the
+ * crash broke the log off. If the frame is damaged instead, whatever was committed in or after it would vanish silently.
+ *
+ * The rule by which wal_check tells the two: a writer adds frames after a commit only when that commit is durable. So if, at or after the first
+ * wrong frame, a frame continues the checksums of one that commits a transaction, then all up to there had been durable once,
+ * and the wrong frame is damage. Frames that an aborted transaction left behind never look so: nothing was ever added to them. What cannot be told
+ * from a crash is damage in the newest transaction, and a log that is missing its end.
+ *
+ * The header is durable before the first frame is written, so a wrong header before right frames is damage.
+ */
+#ifndef TIDFS_STORE_WAL_H
+#define TIDFS_STORE_WAL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/page_vfs.h"
+
+#define WAL_HEADER_BYTES       32
+#define WAL_FRAME_HEADER_BYTES 24
+#define WAL_FRAME_BYTES        (WAL_FRAME_HEADER_BYTES + PAGE_BYTES)
+
+/* Where frame `frame` (from 1) begins. */
+static inline int64_t wal_frame_offset(uint64_t frame) {
+    return WAL_HEADER_BYTES + (int64_t)(frame - 1) * WAL_FRAME_BYTES;
+}
+
+/* The page number in a frame's header. */
+uint32_t wal_frame_page(const uint8_t header[WAL_FRAME_HEADER_BYTES]);
+
+/* Gives a frame that is to be written at `offset` of the log the checksum that fits its page and the frame before it. SQLite's error if that cannot be read. */
+int wal_frame_sum(sqlite3_file *log, int64_t offset, uint8_t frame[WAL_FRAME_BYTES]);
+
+/* Looks through a log that nobody writes to. *damaged: a frame is, *frame (0: the header). SQLite's error if the log cannot be read. Cost: the log is read once. */
+int wal_check(sqlite3_file *log, bool *damaged, uint64_t *frame);
+
+#endif

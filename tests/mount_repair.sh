@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# A damaged store, repaired as a user does it.
+. "$(dirname "$0")/lib.sh"
+
+# A store with directories, files of all sizes and three transactions.
+make_history() {
+    new_store
+    mount_store
+    mkdir -p "$MNT/head/docs/old"
+    for i in $(seq 1 60); do
+        echo "text $i" >"$MNT/head/docs/file-$i"
+    done
+    head -c 600000 /dev/urandom >"$MNT/head/docs/large"
+    tidfs commit -m one "$MNT" >/dev/null
+    for i in $(seq 1 30); do
+        echo "more $i" >>"$MNT/head/docs/file-$i"
+    done
+    tidfs commit -m two "$MNT" >/dev/null
+    mv "$MNT/head/docs/file-3" "$MNT/head/docs/old/"
+    tidfs commit -m three "$MNT" >/dev/null
+    cp -a "$MNT/head/docs" "$DIR/expected"
+    tidfs umount "$MNT"
+}
+
+# root_page TABLE: the page at which it begins.
+root_page() {
+    sqlite3 "$STORE/tidfs.db" "SELECT rootpage FROM sqlite_schema WHERE name = '$1'"
+}
+
+zero_page() {
+    dd if=/dev/zero of="$STORE/tidfs.db" bs=4096 seek=$(($1 - 1)) count=1 conv=notrunc status=none
+}
+
+# expect_status N COMMAND…
+expect_status() {
+    local expected=$1 status=0
+    shift
+    "$@" >"$DIR/out" 2>"$DIR/err" || status=$?
+    [ "$status" = "$expected" ] || {
+        echo "    exit $status and not $expected: $*" >&2
+        cat "$DIR/out" "$DIR/err" >&2
+        return 1
+    }
+}
+
+test_a_sound_store_is_left_alone() {
+    make_history
+    cp -a "$STORE/tidfs.db" before
+    expect_status 0 tidfs verify --repair "$STORE"
+    grep -q ': clean$' out
+    cmp before "$STORE/tidfs.db"
+}
+
+test_names_that_are_lost_come_back() {
+    need sqlite3
+    make_history
+    # Names are in the table and in two indexes.
+    zero_page "$(root_page entry)"
+    expect_status 4 tidfs verify "$STORE"
+    cp -a "$STORE/tidfs.db" before
+    expect_status 4 tidfs verify --repair --dry-run "$STORE"
+    cmp before "$STORE/tidfs.db"
+    expect_status 1 tidfs verify --repair "$STORE"
+    grep -q 'it is back in its place' out
+    cmp before "$STORE"/tidfs.db.damaged-*Z
+    expect_status 0 tidfs verify "$STORE"
+    mount_store
+    diff -r "$DIR/expected" "$MNT/head/docs"
+    tidfs log "$MNT" | grep -q 'repair: '
+    echo more >>"$MNT/head/docs/file-1"
+    tidfs umount "$MNT"
+    expect_status 0 tidfs verify "$STORE"
+}
+
+test_what_has_no_name_is_in_lost_and_found() {
+    need sqlite3
+    make_history
+    zero_page "$(root_page entry)"
+    zero_page "$(root_page entry_name)"
+    zero_page "$(root_page entry_oid)"
+    expect_status 1 tidfs verify --repair "$STORE"
+    expect_status 0 tidfs verify "$STORE"
+    mount_store
+    [ "$(stat -c %a "$MNT/head/lost+found")" = 700 ]
+    # All contents are there, whatever they are called now.
+    diff <(find "$DIR/expected" -type f -exec sha256sum {} + | cut -d ' ' -f 1 | sort) \
+        <(find "$MNT/head" -type f -exec sha256sum {} + | cut -d ' ' -f 1 | sort)
+}
+
+test_lost_contents_are_an_error_and_never_zeros() {
+    make_history
+    printf X | dd of="$STORE/bodies/00000001" bs=1 seek=1000 conv=notrunc status=none
+    expect_status 1 tidfs verify --repair "$STORE"
+    grep -q '^/docs/large: .* bytes of contents are lost' out
+    expect_status 0 tidfs verify "$STORE"
+    grep -q '^known: /docs/large: .* bytes of contents are lost' out
+    tidfs verify --json "$STORE" | python3 -c 'import json, sys; told = json.load(sys.stdin); assert told["clean"] and len(told["known"]) == 1'
+    expect_status 0 tidfs verify --repair "$STORE"
+    mount_store
+    expect_status 1 cat "$MNT/head/docs/large"
+    grep -q 'Input/output error' err
+    cmp -i 300000 "$DIR/expected/large" "$MNT/head/docs/large"
+    cp "$DIR/expected/large" "$MNT/head/docs/large"
+    cmp "$DIR/expected/large" "$MNT/head/docs/large"
+}
+
+test_a_mounted_store_is_refused() {
+    make_history
+    mount_store
+    expect_status 8 tidfs verify --repair "$STORE"
+    grep -q "mounted on $MNT" err
+    expect_status 8 tidfs verify --repair "$MNT"
+}
+
+test_json_says_the_same() {
+    make_history
+    printf X | dd of="$STORE/bodies/00000001" bs=1 seek=1000 conv=notrunc status=none
+    expect_status 1 tidfs verify --repair --json "$STORE"
+    python3 - out <<'END'
+import json, sys
+told = json.load(open(sys.argv[1]))
+assert told["damaged"] and told["repaired"] and told["complete"], told
+assert told["left"] == 0 and told["losses"] == len(told["report"]) == 1, told
+assert told["report"][0]["path"] == "/docs/large", told
+assert ".damaged-" in told["kept"], told
+END
+    expect_status 16 tidfs verify -n "$STORE"
+}
+
+run_tests

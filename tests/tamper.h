@@ -1,0 +1,8 @@
+/* Damage done to a store on purpose. */
+#ifndef TIDFS_TESTS_TAMPER_H
+#define TIDFS_TESTS_TAMPER_H
+
+/* Runs SQL on the database of a store, below everything that tidfs promises but with right checksums of pages; the test fails if that fails. */
+void change_database(const char *directory, const char *sql);
+
+#endif

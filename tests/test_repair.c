@@ -1,0 +1,278 @@
+/* Repair: of every store that is damaged somehow, all is kept that reads right, nothing reads wrong, and the newest state can be used.
+ *
+ * Environment: REPAIRS, how many stores are damaged at random; SEED. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/repair.h"
+
+#define PAGE 4096
+
+static uint64_t knob(const char *name, uint64_t fallback) {
+    const char *text = getenv(name);
+    return text && *text ? strtoull(text, NULL, 10) : fallback;
+}
+
+/* ---- damage ---- */
+
+static void overwrite(struct bench *b, const char *file, uint64_t at, const void *bytes, size_t length) {
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", b->store, file);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    assert_int_equal(pwrite(fd, bytes, length, (off_t)at), length);
+    (void)close(fd);
+}
+
+static uint64_t size_of(struct bench *b, const char *file) {
+    char path[256];
+    struct stat status;
+    (void)snprintf(path, sizeof path, "%s/%s", b->store, file);
+    return stat(path, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+static void flip(struct bench *b, const char *file, uint64_t at, uint8_t bit) {
+    char path[256];
+    uint8_t byte;
+    (void)snprintf(path, sizeof path, "%s/%s", b->store, file);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (pread(fd, &byte, 1, (off_t)at) == 1) {
+        byte ^= (uint8_t)(1u << (bit & 7));
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+    }
+    (void)close(fd);
+}
+
+static void cut(struct bench *b, const char *file, uint64_t size) {
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", b->store, file);
+    if (truncate(path, (off_t)size) < 0)
+        fail_msg("cannot cut %s", path);
+}
+
+static void zero_page(struct bench *b, uint64_t number) {
+    static const uint8_t zeros[PAGE];
+    overwrite(b, "tidfs.db", (number - 1) * PAGE, zeros, PAGE);
+}
+
+/* In a page of which the log has no newer version. */
+static void damage_below_log(struct bench *b) {
+    b->dry_run = true;
+    for (uint64_t page = 18; page <= size_of(b, "tidfs.db") / PAGE; page++) {
+        zero_page(b, page);
+        if (bench_repair(b) == 1)
+            break;
+    }
+    assert_true(b->result.damaged);
+    b->dry_run = false;
+}
+
+/* Something at random, described in b->what. */
+static void damage(struct bench *b) {
+    static const char *const files[] = {"tidfs.db", "tidfs.db", "tidfs.db", "tidfs.db-wal", "bodies/00000001"};
+    const char *file = files[bench_below(b, 5)];
+    uint64_t size = size_of(b, file), pages = size_of(b, "tidfs.db") / PAGE;
+    uint8_t noise[PAGE];
+    if (size == 0) {
+        file = "tidfs.db";
+        size = pages * PAGE;
+    }
+    uint64_t kind = bench_below(b, 6), count = 1 + bench_below(b, 4);
+    (void)snprintf(b->what, sizeof b->what, "kind %" PRIu64 " of %s", kind, file);
+    switch (kind) {
+    case 0: /* bits */
+        for (uint64_t i = 0; i < count * 5; i++)
+            flip(b, file, bench_below(b, size), (uint8_t)bench_below(b, 8));
+        break;
+    case 1:
+        for (uint64_t i = 0; i < count; i++)
+            zero_page(b, 1 + bench_below(b, pages));
+        break;
+    case 2:
+        for (size_t i = 0; i < sizeof noise; i++)
+            noise[i] = (uint8_t)bench_below(b, 256);
+        overwrite(b, "tidfs.db", bench_below(b, pages) * PAGE, noise, sizeof noise);
+        break;
+    case 3:
+        cut(b, file, bench_below(b, size));
+        break;
+    case 4: /* a page in the place of another */
+        bench_copy_page(b, 1 + bench_below(b, pages), 1 + bench_below(b, pages));
+        break;
+    default: /* one bit: the smallest damage */
+        flip(b, file, bench_below(b, size), (uint8_t)bench_below(b, 8));
+        break;
+    }
+}
+
+/* ---- tests ---- */
+
+static void test_repair__leaves_a_sound_store_alone(void **state) {
+    struct bench *b = *state;
+    bench_fresh(b, false);
+    assert_int_equal(bench_repair(b), 0);
+    bench_assert_same_files(b);
+}
+
+static void test_repair__keeps_all_when_an_index_is_lost(void **state) {
+    struct bench *b = *state;
+    /* Roots of revision_oid, entry_oid, past_entry_level, subtree_dir. */
+    static const unsigned pages[] = {7, 11, 14, 17};
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        bench_fresh(b, false);
+        zero_page(b, pages[i]);
+        assert_int_equal(bench_repair(b), 1);
+        assert_int_equal(b->result.losses, 0);
+        bench_check(b);
+        assert_int_equal(b->lost, 0);
+    }
+}
+
+static void test_repair__each_page_loses_only_its_own(void **state) {
+    struct bench *b = *state;
+    bench_fresh(b, false);
+    uint64_t pages = size_of(b, "tidfs.db") / PAGE, step = knob("PAGES", 4), tried = 0;
+    for (uint64_t page = 1 + knob("SEED", 1) % step; page <= pages; page += step) {
+        bench_fresh(b, false);
+        (void)snprintf(b->what, sizeof b->what, "page %" PRIu64 " zeroed", page);
+        zero_page(b, page);
+        (void)bench_repair(b);
+        bench_check(b);
+        tried++;
+    }
+    printf("    PAGES=%" PRIu64 " SEED=%" PRIu64 ": %" PRIu64 " of %" PRIu64 " pages zeroed in turn\n", step,
+           knob("SEED", 1), tried, pages);
+}
+
+static void test_repair__random_damage(void **state) {
+    struct bench *b = *state;
+    uint64_t repairs = knob("REPAIRS", 60), seed = knob("SEED", 1), damaged = 0, lost = 0;
+    for (uint64_t i = 0; i < repairs; i++) {
+        b->random = (seed + i) * 0x9e3779b97f4a7c15 | 1;
+        bench_fresh(b, i % 3 == 2);
+        damage(b);
+        (void)snprintf(b->what + strlen(b->what), sizeof b->what - strlen(b->what), ", SEED=%" PRIu64 " REPAIRS=1",
+                       seed + i);
+        int rc = bench_repair(b);
+        if (rc == STORE_NOT_A_STORE) /* there is nothing left */
+            continue;
+        bench_check(b);
+        damaged += rc == 1;
+        lost += b->lost;
+    }
+    printf("    REPAIRS=%" PRIu64 " SEED=%" PRIu64 ": %" PRIu64 " stores repaired, %" PRIu64 " of %" PRIu64
+           " answers lost in all\n",
+           repairs, seed, damaged, lost, repairs * b->question_count);
+}
+
+static void test_repair__keeps_the_damaged_database(void **state) {
+    struct bench *b = *state;
+    bench_fresh(b, false);
+    zero_page(b, 9);
+    uint64_t hash = bench_hash(b, "tidfs.db");
+    assert_int_equal(bench_repair(b), 1);
+    const char *name = strrchr(b->result.kept, '/') + 1;
+    assert_int_equal(bench_hash(b, name), hash);
+}
+
+static void test_repair__dry_run_changes_nothing(void **state) {
+    struct bench *b = *state;
+    bench_fresh(b, true);
+    damage_below_log(b);
+    uint64_t hash = bench_hash(b, "tidfs.db"), log = bench_hash(b, "tidfs.db-wal");
+    b->dry_run = true;
+    assert_int_equal(bench_repair(b), 1);
+    b->dry_run = false;
+    assert_null(b->result.kept);
+    assert_int_equal(bench_hash(b, "tidfs.db"), hash);
+    assert_int_equal(bench_hash(b, "tidfs.db-wal"), log);
+}
+
+/* Killed after a while that grows until it comes through. */
+static void test_repair__can_be_killed(void **state) {
+    struct bench *b = *state;
+    unsigned kills = 0;
+    bench_fresh(b, true);
+    damage_below_log(b);
+    for (unsigned us = 500;; us += us / 2) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct repair_result result;
+            struct repair_options options = {.dry_run = false};
+            _exit(store_repair(b->store, &options, &result, NULL) == STORE_OK ? 0 : 1);
+        }
+        (void)usleep(us); /* the moment of the kill, and nothing that is waited for */
+        (void)kill(child, SIGKILL);
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status)) {
+            assert_int_equal(WEXITSTATUS(status), 0);
+            break;
+        }
+        kills++;
+    }
+    assert_int_equal(bench_repair(b), 0);
+    bench_check(b);
+    printf("    %u kills before a repair came through\n", kills);
+}
+
+/* A limit on the size of files is a full disk, as far as the new database is concerned. */
+static void test_repair__of_a_full_disk_changes_nothing(void **state) {
+    struct bench *b = *state;
+    bench_fresh(b, false);
+    zero_page(b, 9);
+    uint64_t hash = bench_hash(b, "tidfs.db"), size = size_of(b, "tidfs.db");
+    for (uint64_t limit = 0; limit < size; limit += 4 * PAGE) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct repair_result result;
+            struct repair_options options = {.dry_run = false};
+            const struct rlimit most = {.rlim_cur = limit, .rlim_max = limit};
+            (void)signal(SIGXFSZ, SIG_IGN);
+            if (setrlimit(RLIMIT_FSIZE, &most) < 0)
+                _exit(2);
+            _exit(store_repair(b->store, &options, &result, NULL) == STORE_OK ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 1);
+        assert_int_equal(bench_hash(b, "tidfs.db"), hash);
+    }
+    assert_int_equal(bench_repair(b), 1);
+    bench_check(b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_repair__leaves_a_sound_store_alone),
+        cmocka_unit_test(test_repair__keeps_all_when_an_index_is_lost),
+        cmocka_unit_test(test_repair__each_page_loses_only_its_own),
+        cmocka_unit_test(test_repair__random_damage),
+        cmocka_unit_test(test_repair__keeps_the_damaged_database),
+        cmocka_unit_test(test_repair__dry_run_changes_nothing),
+        cmocka_unit_test(test_repair__can_be_killed),
+        cmocka_unit_test(test_repair__of_a_full_disk_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, bench_set_up, bench_tear_down);
+}
