@@ -22,22 +22,33 @@
 #define WAIT_MS 10000 /* for the driver to end */
 #define TICK_MS 100
 
-/* Whether a writable mount will not take changes again, whatever is mended. */
-static bool has_failed(const char *point) {
+/* What the last commit of a mount came to: an errno, 0 if it worked. *failed: no other will be tried, whatever is mended. */
+static uint64_t last_refusal(const char *point, bool *failed) {
     struct control_status *status = calloc(1, sizeof *status);
-    bool failed = status != NULL && live_status(point, status, NULL) == 0 && status->failed != 0;
+    bool known = status != NULL && live_status(point, status, NULL) == 0;
+    uint64_t refusal = known ? status->refusal : 0;
+    *failed = known && status->failed != 0;
     free(status);
-    return failed;
+    return refusal;
 }
 
 /* Has everything sealed while somebody can still hear that it fails: unmounting itself would not say. */
 static int seal(const char *point, struct error *err) {
     struct error why = {0};
+    bool failed = false;
     int rc = live_seal(point, &why);
+    if (rc == -EROFS && last_refusal(point, &failed) == 0) {
+        /* Pages of history, changed through a mapping, that cannot be written back anywhere, and kept it from sealing. That is told once. */
+        rc = live_seal(point, &why);
+        if (rc == -EROFS && last_refusal(point, &failed) == 0) {
+            return STORE_OK;
+        }
+    }
     if (rc != -ENOSPC && rc != -EDQUOT && rc != -EIO && rc != -EROFS) {
         return STORE_OK; /* sealed, or nothing that could be: not ours to look into */
     }
-    if (has_failed(point)) {
+    (void)last_refusal(point, &failed);
+    if (failed) {
         return error_set(
             err, STORE_IO,
             "%s; a commit failed for good, and what is pending is lost: unmount it with -l, and mount it again",

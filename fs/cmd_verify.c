@@ -87,7 +87,8 @@ static int verify(struct subject *subject, const struct last_line *last, bool as
         json_bool(&json, "clean", rc == 0 && problems == 0);
         json_end_object(&json);
     } else if (rc == 0 && problems == 0) {
-        printf(report.known ? "%s: clean, but for what is on record as lost\n" : "%s: clean\n", subject->location.store);
+        printf(report.known ? "%s: clean, but for what is on record as lost\n" : "%s: clean\n",
+               subject->location.store);
     } else if (problems > 0) {
         printf("%s: %" PRIu64 " problem%s\n", subject->location.store, problems, problems == 1 ? "" : "s");
     }

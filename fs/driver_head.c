@@ -297,6 +297,11 @@ static bool can_be_set(const struct stat *attr, int to_set) {
            (!(to_set & FUSE_SET_ATTR_CTIME) || is_time(attr->st_ctim));
 }
 
+/* A chown(2) to -1 and -1 changes nothing and takes the bits all the same. It comes as a request that sets nothing, or ctime alone. */
+static bool changes_owner(int to_set) {
+    return (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0 || (to_set & ~FUSE_SET_ATTR_CTIME) == 0;
+}
+
 void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set, struct fuse_file_info *file) {
     struct driver *driver = driver_request(req, REQUEST_SETATTR);
     struct head_attr set = {.mode = attr->st_mode,
@@ -321,7 +326,7 @@ void driver_op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
         head_act_as(driver->head, HEAD_NOBODY);
     }
     struct head_attr without;
-    bool owner = (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
+    bool owner = changes_owner(to_set);
     bool take = (owner && driver->drops_privileges) || (file != NULL && file->fh == WIRE_DROP_PRIVILEGES);
     if (rc == 0 && (owner || (to_set & FUSE_SET_ATTR_SIZE)) &&
         loses_privileges(req, driver->head, oid, take, &without)) {

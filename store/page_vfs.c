@@ -17,7 +17,6 @@
 
 /* Our own operations of xFileControl, above SQLite's. */
 #define CONTROL_TAKE_DAMAGE 0x746901
-#define CONTROL_SALVAGE     0x746902
 
 /* A database or its log. The file of the VFS below lies behind it. */
 struct summed_file {
@@ -26,12 +25,10 @@ struct summed_file {
 
     /* Of the database: */
     bool read_only;
-    bool salvage;
     bool damaged; /* `damage` was met and not yet taken */
     struct page_damage damage;
 
     /* Of the log: */
-    bool synced;           /* what was in the log when it was opened is on the disk */
     int64_t header_offset; /* of the frame header that was written last; 0: none is waiting for its page */
     uint8_t header[WAL_FRAME_HEADER_BYTES]; /* that one */
 };
@@ -76,7 +73,7 @@ static int tell_damage(struct summed_file *file, enum page_damage_kind kind, uin
     struct summed_file *database = file->database;
     database->damage = (struct page_damage){.kind = kind, .page = page, .frame = frame};
     database->damaged = true;
-    return database->salvage ? SQLITE_OK : SQLITE_IOERR_DATA;
+    return SQLITE_IOERR_DATA;
 }
 
 /* ---- the database ---- */
@@ -101,10 +98,7 @@ static int read_page(sqlite3_file *file, uint32_t number, uint8_t page[PAGE_BYTE
             bool empty = real->pMethods->xFileSize(real, &size) == SQLITE_OK && size == 0; /* not made yet */
             return empty ? result : tell_damage(summed_file_of(file), PAGE_MISSING, number, 0);
         }
-        if (!summed_file_of(file)->salvage)
-            return result;
-        memset(page, 0, PAGE_BYTES);
-        return tell_damage(summed_file_of(file), PAGE_DAMAGED, number, 0);
+        return result;
     }
 }
 
@@ -206,19 +200,6 @@ static int log_read(sqlite3_file *file, void *data, int length, sqlite3_int64 of
     return real->pMethods->xRead(real, data, length, offset);
 }
 
-/* Invariant 4. */
-static int sync_once(struct summed_file *file) {
-    sqlite3_file *real = below(&file->base);
-    sqlite3_int64 size = 0;
-    if (file->synced)
-        return SQLITE_OK;
-    int result = real->pMethods->xFileSize(real, &size);
-    if (result == SQLITE_OK && size > 0)
-        result = real->pMethods->xSync(real, SQLITE_SYNC_NORMAL);
-    file->synced = result == SQLITE_OK;
-    return result;
-}
-
 /* SQLite has summed the frame before the page got its sum, and knows nothing of that: so each frame is summed by what is really before it. */
 static int write_frame(sqlite3_file *file, const uint8_t *header, const void *page, sqlite3_int64 offset) {
     sqlite3_file *real = below(file);
@@ -246,10 +227,7 @@ static int log_write(sqlite3_file *base, const void *data, int length, sqlite3_i
     struct summed_file *file = summed_file_of(base);
     sqlite3_file *real = below(base);
     int64_t waiting = file->header_offset;
-    int result = sync_once(file);
     file->header_offset = 0;
-    if (result != SQLITE_OK)
-        return result;
     switch (log_part(length, offset)) {
     case LOG_HEADER:
         return real->pMethods->xWrite(real, data, length, offset);
@@ -324,10 +302,6 @@ static int file_check_reserved_lock(sqlite3_file *file, int *locked) {
 static int file_control(sqlite3_file *base, int operation, void *argument) {
     struct summed_file *file = summed_file_of(base);
     sqlite3_file *real = below(base);
-    if (operation == CONTROL_SALVAGE) {
-        file->salvage = true;
-        return SQLITE_OK;
-    }
     if (operation == CONTROL_TAKE_DAMAGE) {
         if (!file->damaged)
             return SQLITE_NOTFOUND;
@@ -475,8 +449,4 @@ void page_damage_text(const struct page_damage *damage, char *text, size_t size)
 
 bool page_vfs_take_damage(sqlite3 *db, struct page_damage *damage) {
     return sqlite3_file_control(db, "main", CONTROL_TAKE_DAMAGE, damage) == SQLITE_OK;
-}
-
-int page_vfs_salvage(sqlite3 *db) {
-    return sqlite3_file_control(db, "main", CONTROL_SALVAGE, NULL);
 }

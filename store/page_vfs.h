@@ -13,8 +13,7 @@
  *     What is not checked: the first 100 bytes alone, which SQLite reads before it has any lock, to learn the size of pages.
  *  3. When the log is recovered after a crash, damage in it is told from where a crash broke it off (store/wal.h), and is
  *     SQLITE_IOERR_DATA. SQLite alone would end the log there, and what was committed later would be gone without a word.
- *  4. What is in the log was synced before this process adds to it. The rule of store/wal.h rests on that.
- *  5. The database is never mapped into memory: a mapped page could not be checked.
+ *  4. The database is never mapped into memory: a mapped page could not be checked.
  *
  * Why a reader never sees half of a page that a checkpoint is writing: SQLite lets a checkpoint write a page to the database only if every reader
  * takes it from the log, or has not begun. The one read without that protection is page 1 when a connection looks for the
@@ -57,10 +56,5 @@ bool page_vfs_take_damage(sqlite3 *db, struct page_damage *damage);
 
 /* In words, such as "page 5 of tidfs.db has a wrong checksum". */
 void page_damage_text(const struct page_damage *damage, char *text, size_t size);
-
-/* For who wants to save what can be saved, before the first statement on a connection: from now on nothing fails for damage. Pages are given as they
- * are, those that cannot be read at all as zeros, and the log is read up to its first damaged frame. page_vfs_take_damage still tells. SQLite then checks
- * little, so nothing that comes from such a connection is to be believed without its own checksum. SQLITE_OK or SQLite's error. */
-int page_vfs_salvage(sqlite3 *db);
 
 #endif

@@ -246,8 +246,6 @@ int connection_open(const char *path, enum connection_kind kind, struct log *log
     if (result == SQLITE_OK)
         result = sqlite3_open_v2(uri, &connection->db, flags, PAGE_VFS);
     free(uri);
-    if (result == SQLITE_OK && kind == CONNECTION_SALVAGE)
-        result = page_vfs_salvage(connection->db);
     if (result == SQLITE_OK)
         result = set_up(connection->db);
     if (result != SQLITE_OK) {

@@ -26,7 +26,6 @@ enum connection_kind {
     CONNECTION_READ,
     CONNECTION_READ_IMMUTABLE, /* takes no locks: for a database that nobody can write to */
     CONNECTION_WRITE,
-    CONNECTION_SALVAGE, /* reads on where pages are damaged: page_vfs_salvage says what it gives */
 };
 
 struct connection {

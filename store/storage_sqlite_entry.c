@@ -175,8 +175,8 @@ static int read_list(struct sqlite_storage *storage, enum statement id, uint64_t
 static int check_names(const struct sqlite_storage *storage, uint64_t parent, uint64_t before) {
     if (!loss_list_hides_names(&storage->losses, parent, before))
         return STORE_OK;
-    log_write(storage->log, LOG_LEVEL_INFO, "names of directory %" PRIu64 " are lost before transaction %" PRIu64, parent,
-              before);
+    log_write(storage->log, LOG_LEVEL_INFO, "names of directory %" PRIu64 " are lost before transaction %" PRIu64,
+              parent, before);
     return STORE_CORRUPT;
 }
 

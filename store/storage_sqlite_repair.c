@@ -245,16 +245,19 @@ static int tell_all(struct repair *repair, uint64_t first_loss) {
 
 /* ---- the run ---- */
 
+/* The caller's, or NULL. */
+static char *path_in(const char *directory, const char *name) {
+    char *path;
+    return directory && asprintf(&path, "%s/%s", directory, name) >= 0 ? path : NULL;
+}
+
 static int make_paths(struct repair *repair, struct paths *paths, struct error *err) {
     const char *temporary = getenv("TMPDIR");
     int rc = STORE_OK;
-    if (asprintf(&paths->database, "%s/" DATABASE_FILE, repair->directory) < 0)
-        paths->database = NULL;
+    paths->database = path_in(repair->directory, DATABASE_FILE);
     paths->temporary = repair->options->dry_run;
-    if (!paths->temporary)
-        paths->directory = strdup(repair->directory);
-    else if (asprintf(&paths->directory, "%s/tidfs-repair.XXXXXX", temporary && *temporary ? temporary : "/tmp") < 0)
-        paths->directory = NULL;
+    paths->directory = paths->temporary ? path_in(temporary && *temporary ? temporary : "/tmp", "tidfs-repair.XXXXXX")
+                                        : strdup(repair->directory);
     if (paths->temporary && paths->directory && !mkdtemp(paths->directory)) {
         rc = error_set(err, (enum store_error)store_error_from_errno(errno), "cannot make %s: %s", paths->directory,
                        strerror(errno));
@@ -262,10 +265,8 @@ static int make_paths(struct repair *repair, struct paths *paths, struct error *
         paths->directory = NULL;
         return rc;
     }
-    if (paths->directory && asprintf(&paths->repaired, "%s/" DATABASE_FILE REPAIRED, paths->directory) < 0)
-        paths->repaired = NULL;
-    if (paths->directory && asprintf(&paths->merged, "%s/" DATABASE_FILE MERGED, paths->directory) < 0)
-        paths->merged = NULL;
+    paths->repaired = path_in(paths->directory, DATABASE_FILE REPAIRED);
+    paths->merged = path_in(paths->directory, DATABASE_FILE MERGED);
     if (!paths->database || !paths->directory || !paths->repaired || !paths->merged)
         rc = error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
     return rc;

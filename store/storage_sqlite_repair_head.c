@@ -664,12 +664,13 @@ static int commit_repair(struct head_repair *head) {
     (void)snprintf(message, sizeof message,
                    "repair: %" PRIu64 " losses on record, %" PRIu64 " objects placed, %" PRIu64 " names removed",
                    result->losses, result->placed, result->removed);
-    head->commit.user = head->repair->options->user ? head->repair->options->user : "";
-    head->commit.message = message;
-    head->commit.revisions = head->revisions;
-    head->commit.added = head->added;
-    head->commit.ended = head->ended;
-    int rc = storage_commit(&head->storage->base, &head->commit, &done);
+    struct commit commit = head->commit;
+    commit.user = head->repair->options->user ? head->repair->options->user : "";
+    commit.message = message;
+    commit.revisions = head->revisions;
+    commit.added = head->added;
+    commit.ended = head->ended;
+    int rc = storage_commit(&head->storage->base, &commit, &done);
     if (rc == STORE_OK)
         result->tid = done.tid;
     transaction_release(&done);

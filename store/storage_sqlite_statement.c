@@ -188,8 +188,9 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_SALVAGE_LOSS] = "INSERT OR IGNORE INTO loss(" LOSS_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [STATEMENT_HAS_ENTRY] = "SELECT 1 FROM entry WHERE parent = ?1 AND idx = ?2"
                             " UNION ALL SELECT 1 FROM past_entry WHERE parent = ?1 AND idx = ?2",
-    [STATEMENT_DROP_ENDED_ENTRIES] = "DELETE FROM entry WHERE EXISTS"
-                                     " (SELECT 1 FROM past_entry p WHERE p.parent = entry.parent AND p.idx = entry.idx)",
+    [STATEMENT_DROP_ENDED_ENTRIES] =
+        "DELETE FROM entry WHERE EXISTS"
+        " (SELECT 1 FROM past_entry p WHERE p.parent = entry.parent AND p.idx = entry.idx)",
     [STATEMENT_HIGHEST_SEQ] = "SELECT max(ifnull((SELECT max(seq) FROM txn), 0),"
                               " ifnull((SELECT max(seq) FROM revision), 0), ifnull((SELECT max(born) FROM entry), 0),"
                               " ifnull((SELECT max(died) FROM past_entry), 0))",
@@ -204,17 +205,15 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_DIRECTORIES_NAMED] = "SELECT oid FROM entry WHERE type = 16384 UNION SELECT oid FROM past_entry"
                                     " WHERE type = 16384 UNION SELECT parent FROM entry"
                                     " UNION SELECT parent FROM past_entry",
-    [STATEMENT_INODES_MISSING] =
-        "SELECT DISTINCT r.oid, r.seq FROM revision r WHERE r.part > 0 AND NOT EXISTS"
-        " (SELECT 1 FROM revision i WHERE i.oid = r.oid AND i.part = 0 AND i.seq = r.seq)",
+    [STATEMENT_INODES_MISSING] = "SELECT DISTINCT r.oid, r.seq FROM revision r WHERE r.part > 0 AND NOT EXISTS"
+                                 " (SELECT 1 FROM revision i WHERE i.oid = r.oid AND i.part = 0 AND i.seq = r.seq)",
     [STATEMENT_DIRECTORIES_UNCHANGED] =
         "SELECT parent, seq FROM (SELECT parent, born AS seq FROM entry UNION SELECT parent, born FROM past_entry"
         " UNION SELECT parent, died FROM past_entry) e WHERE NOT EXISTS"
         " (SELECT 1 FROM revision i WHERE i.oid = e.parent AND i.part = 0 AND i.seq = e.seq)",
-    [STATEMENT_OBJECTS_UNKNOWN] =
-        "SELECT oid, seq FROM (SELECT oid, min(born) AS seq FROM (SELECT oid, born FROM entry"
-        " UNION SELECT oid, born FROM past_entry) GROUP BY oid) e WHERE NOT EXISTS"
-        " (SELECT 1 FROM revision i WHERE i.oid = e.oid AND i.part = 0 AND i.seq <= e.seq)",
+    [STATEMENT_OBJECTS_UNKNOWN] = "SELECT oid, seq FROM (SELECT oid, min(born) AS seq FROM (SELECT oid, born FROM entry"
+                                  " UNION SELECT oid, born FROM past_entry) GROUP BY oid) e WHERE NOT EXISTS"
+                                  " (SELECT 1 FROM revision i WHERE i.oid = e.oid AND i.part = 0 AND i.seq <= e.seq)",
     [STATEMENT_MARKED_AT] = "SELECT 1 FROM subtree WHERE seq = ?1 LIMIT 1",
     /* Objects as transaction ?1 left them in a directory that it marked, or, ?2, in any; and the root. */
     [STATEMENT_NAMES_AT] = "SELECT e.oid, e.type FROM (SELECT 0 AS parent, 1 AS oid, 16384 AS type"

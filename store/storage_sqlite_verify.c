@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PROGRESS_NS   100000000
+#define PROGRESS_NS 100000000
 
 /* Finds a directory that holds, or last held, an object, and its name there. */
 static int find_name(struct connection *reader, uint64_t oid, uint64_t *parent, char *name, size_t *length) {
@@ -62,7 +62,8 @@ static void tell(struct verify *verify, uint64_t oid, const char *format, va_lis
     char text[512], path[VERIFY_PATH_MAX];
     if (vsnprintf(text, sizeof text, format, arguments) < 0)
         text[0] = '\0';
-    struct verify_problem problem = {.path = oid != 0 ? sqlite_newest_path(verify->reader, oid, path) : NULL, .text = text};
+    struct verify_problem problem = {.path = oid != 0 ? sqlite_newest_path(verify->reader, oid, path) : NULL,
+                                     .text = text};
     verify->cut = verify->cut || (oid != 0 && !problem.path);
     ++*verify->problems;
     verify->options->problem(verify->options->context, &problem);
@@ -119,8 +120,7 @@ void verify_step(struct verify *verify) {
 int verify_scan_end(struct verify *verify, int rc, const char *table) {
     if (rc == STORE_CORRUPT) {
         verify->cut = true;
-        verify_problem(verify, 0, "the table %s cannot be read to its end: %s", table,
-                       connection_told(verify->reader));
+        verify_problem(verify, 0, "the table %s cannot be read to its end: %s", table, connection_told(verify->reader));
         rc = STORE_OK;
     }
     return rc == STORE_ABSENT ? STORE_OK : rc;
@@ -294,8 +294,7 @@ static int check_root(struct verify *verify) {
 static int run_checks(struct verify *verify) {
     static int (*const checks[])(struct verify *) = {
         check_integrity,     check_state,        check_transactions, check_bodies, verify_revisions, verify_entries,
-        verify_past_entries, verify_directories, verify_subtrees,    check_tags,   check_root,
-        verify_walk,
+        verify_past_entries, verify_directories, verify_subtrees,    check_tags,   check_root,       verify_walk,
     };
     uint64_t total = 0;
     int rc = verify_begin_slice(verify);

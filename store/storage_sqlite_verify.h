@@ -26,7 +26,7 @@ struct verify {
     struct connection *reader;
     const struct verify_options *options;
     uint64_t *problems;
-    uint64_t done, total; /* rows */
+    uint64_t done, total;  /* rows */
     struct timespec told;  /* when progress was last told */
     struct timespec slice; /* when it began */
     uint64_t last_seq;     /* this and the next: as of the slice */
@@ -37,7 +37,8 @@ struct verify {
     uint8_t *body;              /* BODY_LIMIT bytes */
     bool cut;                   /* a page that cannot be read has ended a scan, or hidden a path */
     const struct loss_list *losses;
-    void (*note)(void *context, const struct loss *loss); /* for repair: what to record so that it is no problem any more */
+    void (*note)(void *context,
+                 const struct loss *loss); /* for repair: what to record so that it is no problem any more */
     void *note_context;
     char tid_text[TID_TEXT_SIZE];
 };
@@ -97,7 +98,7 @@ bool verify_is_marked(struct verify *verify, uint64_t directory, uint64_t seq, i
 int verify_revisions(struct verify *verify); /* storage_sqlite_verify_object.c, these two */
 /* Reads a body, once in a run. *damaged: it cannot be read or is not what the reference says. */
 int verify_body(struct verify *verify, const struct body_ref *ref, bool *damaged);
-int verify_entries(struct verify *verify);   /* storage_sqlite_verify_tree.c, these four */
+int verify_entries(struct verify *verify); /* storage_sqlite_verify_tree.c, these four */
 int verify_past_entries(struct verify *verify);
 int verify_directories(struct verify *verify);
 int verify_subtrees(struct verify *verify);

@@ -106,8 +106,9 @@ static int check_chunk(struct verify *verify, const struct revision *revision) {
     struct chunk chunk;
     int rc = chunk_decode(revision->data, revision->length, &chunk);
     if (rc == STORE_CORRUPT) {
-        (void)verify_inconsistent(verify, revision->oid, revision->seq, "part %" PRIu64 " of transaction %s cannot be decoded", revision->part,
-                       verify_tid(verify, revision->seq));
+        (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                                  "part %" PRIu64 " of transaction %s cannot be decoded", revision->part,
+                                  verify_tid(verify, revision->seq));
         return STORE_OK;
     }
     if (rc != STORE_OK)
@@ -124,8 +125,9 @@ static int check_xattrs(struct verify *verify, const struct revision *revision) 
     if (rc == STORE_OK)
         xattr_set_release(&set);
     else if (rc == STORE_CORRUPT) {
-        (void)verify_inconsistent(verify, revision->oid, revision->seq, "the extended attributes of transaction %s cannot be decoded",
-                       verify_tid(verify, revision->seq));
+        (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                                  "the extended attributes of transaction %s cannot be decoded",
+                                  verify_tid(verify, revision->seq));
         rc = STORE_OK;
     }
     return rc;
@@ -140,15 +142,17 @@ static int check_names(struct verify *verify, const struct revision *revision, c
     if (rc != STORE_OK || damaged)
         return rc;
     if (!record && links.count > 0)
-        (void)verify_inconsistent(verify, revision->oid, revision->seq, "it ended in transaction %s but still has names",
-                       verify_tid(verify, revision->seq));
+        (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                                  "it ended in transaction %s but still has names", verify_tid(verify, revision->seq));
     else if (record && !directory && links.count != record->nlink)
-        (void)verify_inconsistent(verify, revision->oid, revision->seq, "its link count in transaction %s is %" PRIu32 " and it has %zu names",
-                       verify_tid(verify, revision->seq), record->nlink, links.count);
+        (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                                  "its link count in transaction %s is %" PRIu32 " and it has %zu names",
+                                  verify_tid(verify, revision->seq), record->nlink, links.count);
     else if (directory && revision->oid != ROOT_OID && record->nlink > 0 &&
              (links.count != 1 || links.items[0].parent != record->parent))
-        (void)verify_inconsistent(verify, revision->oid, revision->seq, "the directory is not where its record of transaction %s says",
-                       verify_tid(verify, revision->seq));
+        (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                                  "the directory is not where its record of transaction %s says",
+                                  verify_tid(verify, revision->seq));
     for (size_t i = 0; i < links.count && rc == STORE_OK; i++)
         if (!verify_is_marked(verify, links.items[i].parent, revision->seq, &rc) && rc == STORE_OK)
             verify_problem(verify, links.items[i].parent, "the mark of a change below in transaction %s is missing",
@@ -166,13 +170,13 @@ static int check_predecessor(struct verify *verify, const struct revision *revis
     int rc = sqlite_read_before(verify->reader, revision->oid, PART_INODE, revision->seq, &outcome, &previous);
     if (rc == STORE_OK && outcome == LOAD_DELETED)
         (void)verify_inconsistent(verify, revision->oid, revision->seq, "it changed in transaction %s, after its end",
-                       verify_tid(verify, revision->seq));
+                                  verify_tid(verify, revision->seq));
     if (rc == STORE_OK && outcome == LOAD_DATA && record) {
         rc = inode_record_decode(previous.data, previous.length, &old);
         if (rc == STORE_OK) {
             if ((old.mode & S_IFMT) != (record->mode & S_IFMT))
                 (void)verify_inconsistent(verify, revision->oid, revision->seq, "it changed its type in transaction %s",
-                               verify_tid(verify, revision->seq));
+                                          verify_tid(verify, revision->seq));
             inode_record_release(&old);
         }
     }
@@ -185,8 +189,8 @@ static int check_inode(struct verify *verify, const struct revision *revision) {
     bool ended = revision->data == NULL;
     int rc = ended ? STORE_OK : inode_record_decode(revision->data, revision->length, &record);
     if (rc == STORE_CORRUPT) {
-        (void)verify_inconsistent(verify, revision->oid, revision->seq, "its record of transaction %s cannot be decoded",
-                       verify_tid(verify, revision->seq));
+        (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                                  "its record of transaction %s cannot be decoded", verify_tid(verify, revision->seq));
         return STORE_OK;
     }
     if (rc != STORE_OK)
@@ -215,8 +219,9 @@ static int check_inode_beside(struct verify *verify, const struct revision *revi
     if (rc == STORE_CORRUPT || rc == STORE_ABSENT)
         rc = STORE_OK;
     if (rc == STORE_OK && seq != revision->seq)
-        (void)verify_inconsistent(verify, revision->oid, revision->seq, "part %" PRIu64 " changed in transaction %s and its record did not",
-                       revision->part, verify_tid(verify, revision->seq));
+        (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                                  "part %" PRIu64 " changed in transaction %s and its record did not", revision->part,
+                                  verify_tid(verify, revision->seq));
     return rc;
 }
 
@@ -242,7 +247,8 @@ static int check_revision(struct verify *verify, struct scan *scan, const struct
         return check_chunk(verify, revision);
     if (revision->part == PART_XATTRS)
         return check_xattrs(verify, revision);
-    (void)verify_inconsistent(verify, revision->oid, revision->seq, "it has a part %" PRIu64 ", which this format does not know", revision->part);
+    (void)verify_inconsistent(verify, revision->oid, revision->seq,
+                              "it has a part %" PRIu64 ", which this format does not know", revision->part);
     return STORE_OK;
 }
 

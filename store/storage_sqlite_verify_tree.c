@@ -65,8 +65,8 @@ static int check_past_of_name(struct verify *verify, const struct entry *entry) 
     if (rc == STORE_ABSENT || rc == STORE_CORRUPT)
         return STORE_OK;
     if (rc == STORE_OK && died > entry->born)
-        (void)verify_inconsistent(verify, entry->oid, entry->born, "the name %.*s has led to two objects at once", (int)entry->name_length,
-                       entry->name);
+        (void)verify_inconsistent(verify, entry->oid, entry->born, "the name %.*s has led to two objects at once",
+                                  (int)entry->name_length, entry->name);
     return rc;
 }
 
@@ -112,8 +112,8 @@ int verify_past_entries(struct verify *verify) {
         const struct entry *entry = &row.entry;
         if (previous.parent == entry->parent && previous.name_length == entry->name_length &&
             memcmp(name, entry->name, entry->name_length) == 0 && previous.died > entry->born)
-            (void)verify_inconsistent(verify, entry->oid, entry->born, "the name %.*s has led to two objects at once", (int)entry->name_length,
-                           entry->name);
+            (void)verify_inconsistent(verify, entry->oid, entry->born, "the name %.*s has led to two objects at once",
+                                      (int)entry->name_length, entry->name);
         previous = *entry;
         memcpy(name, entry->name, entry->name_length);
     }

@@ -4,7 +4,8 @@
  * Frames carry checksums, each over all that came before it. After a crash SQLite takes the frames up to the first whose checksum is wrong, for that is where the
  * crash broke the log off. If the frame is damaged instead, whatever was committed in or after it would vanish silently.
  *
- * The rule by which wal_check tells the two: a writer adds frames after a commit only when that commit is durable. So if, at or after the first
+ * The rule by which wal_check tells the two: a writer adds frames after a commit only when that commit is durable (store/storage_sqlite_wal.h
+ * sees to it for a log that another process left). So if, at or after the first
  * wrong frame, a frame continues the checksums of one that commits a transaction, then all up to there had been durable once,
  * and the wrong frame is damage. Frames that an aborted transaction left behind never look so: nothing was ever added to them. What cannot be told
  * from a crash is damage in the newest transaction, and a log that is missing its end.

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@
 /* The calls that stand before libc's have no other way to find the recording. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct recording *current;
+/* Until it is set these calls take no lock. */
+static _Atomic bool active;
 
 bool event_is_note(const struct event *event) {
     return event->kind >= EVENT_CREATED;
@@ -116,6 +119,7 @@ void recording_begin(struct recording *recording, const char *root) {
     assert_true((size_t)snprintf(recording->root, sizeof recording->root, "%s", root) < sizeof recording->root);
     (void)pthread_mutex_lock(&mutex);
     current = recording;
+    atomic_store(&active, true);
     (void)scan(root, "");
     (void)pthread_mutex_unlock(&mutex);
 }
@@ -124,6 +128,7 @@ void recording_end(struct recording *recording) {
     (void)pthread_mutex_lock(&mutex);
     assert_ptr_equal(current, recording);
     current = NULL;
+    atomic_store(&active, false);
     (void)pthread_mutex_unlock(&mutex);
 
     struct disk disk;
@@ -244,11 +249,16 @@ static void note_sync(int fd) {
 
 /* ---- the calls, in libc's place ---- */
 
-#define IN_PLACE_OF(symbol) __asm__(#symbol) __attribute__((used, visibility("default")))
+/* A sanitizer calls some of them before it is up, when nothing that it has added to them would work. */
+#define IN_PLACE_OF(symbol) __asm__(#symbol) __attribute__((used, visibility("default"), no_sanitize("thread")))
 
 /* Does the call, and if it worked `note`; `result` and errno are the call's. */
 #define DO_AND_NOTE(result, call, note)                                                                                \
     do {                                                                                                               \
+        if (!atomic_load(&active)) {                                                                                   \
+            (result) = (call);                                                                                         \
+            break;                                                                                                     \
+        }                                                                                                              \
         (void)pthread_mutex_lock(&mutex);                                                                              \
         (result) = (call);                                                                                             \
         int saved_errno = errno;                                                                                       \
@@ -260,6 +270,8 @@ static void note_sync(int fd) {
 
 static int open_and_note(int directory, const char *path, int flags, mode_t mode) {
     struct stat status;
+    if (!atomic_load(&active))
+        return (int)syscall(SYS_openat, directory, path, flags, mode);
     (void)pthread_mutex_lock(&mutex);
     bool was = !current || fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
     int fd = (int)syscall(SYS_openat, directory, path, flags, mode);
@@ -273,25 +285,27 @@ static int open_and_note(int directory, const char *path, int flags, mode_t mode
     return fd;
 }
 
-static mode_t mode_argument(int flags, va_list arguments) {
-    return flags & (O_CREAT | __O_TMPFILE) ? (mode_t)va_arg(arguments, int) : 0;
-}
-
 int recorded_open(const char *path, int flags, ...) IN_PLACE_OF(open64);
 int recorded_open(const char *path, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    mode_t mode = mode_argument(flags, arguments);
-    va_end(arguments);
+    mode_t mode = 0;
+    if (flags & (O_CREAT | __O_TMPFILE)) {
+        va_list arguments;
+        va_start(arguments, flags);
+        mode = (mode_t)va_arg(arguments, int);
+        va_end(arguments);
+    }
     return open_and_note(AT_FDCWD, path, flags, mode);
 }
 
 int recorded_openat(int directory, const char *path, int flags, ...) IN_PLACE_OF(openat64);
 int recorded_openat(int directory, const char *path, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    mode_t mode = mode_argument(flags, arguments);
-    va_end(arguments);
+    mode_t mode = 0;
+    if (flags & (O_CREAT | __O_TMPFILE)) {
+        va_list arguments;
+        va_start(arguments, flags);
+        mode = (mode_t)va_arg(arguments, int);
+        va_end(arguments);
+    }
     return open_and_note(directory, path, flags, mode);
 }
 

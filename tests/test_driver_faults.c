@@ -578,9 +578,10 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    print_message("    DRIVER_FAULTS=%llu SEED=%llu: %llu calls failed in %zu requests, %llu commits of them for good\n",
-                  (unsigned long long)all.most, (unsigned long long)all.seed, (unsigned long long)all.faults,
-                  count_steps(), (unsigned long long)all.failed);
+    print_message(
+        "    DRIVER_FAULTS=%llu SEED=%llu: %llu calls failed in %zu requests, %llu commits of them for good\n",
+        (unsigned long long)all.most, (unsigned long long)all.seed, (unsigned long long)all.faults, count_steps(),
+        (unsigned long long)all.failed);
     return fake_store_remove(all.base) ? 0 : -1;
 }
 

@@ -287,33 +287,6 @@ static void test_page_vfs__damage_is_named(void **state) {
     assert_string_equal(list(f, ROOT_OID, 2), "two,five,six,");
 }
 
-static void test_page_vfs__salvage_reads_what_is_damaged(void **state) {
-    struct fixture *f = *state;
-    struct connection *connection;
-    struct page_damage damage;
-    uint64_t newest = 0;
-    size_t length;
-    commit_tree(f);
-    storage_close(f->storage);
-    f->storage = NULL;
-    uint8_t *database = read_whole(f, "tidfs.db", &length);
-    free(database);
-    for (size_t at = 4096; at < length; at += 4096)
-        flip(f, "tidfs.db", at + 4090); /* nothing but the checksums */
-    const char *path = fixture_path(f, "tidfs.db");
-    assert_int_equal(connection_open(path, CONNECTION_READ, NULL, &connection, NULL), STORE_OK);
-    assert_int_equal(statement_integer(connection, STATEMENT_LAST_SEQ, NULL, 0, &newest), STORE_CORRUPT);
-    connection_close(connection);
-    assert_int_equal(connection_open(path, CONNECTION_SALVAGE, NULL, &connection, NULL), STORE_OK);
-    assert_int_equal(statement_integer(connection, STATEMENT_LAST_SEQ, NULL, 0, &newest), STORE_OK);
-    assert_int_equal(newest, 1);
-    assert_true(page_vfs_take_damage(connection->db, &damage));
-    assert_int_equal(damage.kind, PAGE_DAMAGED);
-    assert_in_range(damage.page, 2, length / 4096);
-    assert_false(page_vfs_take_damage(connection->db, &damage));
-    connection_close(connection);
-}
-
 /* The pages that a file has lost are damage; the others are read. */
 static void test_page_vfs__the_rest_of_a_short_database_is_read(void **state) {
     struct fixture *f = *state;
@@ -339,7 +312,6 @@ int main(void) {
         TEST(test_page_vfs__aborted_transactions_are_no_damage),
         TEST(test_page_vfs__damage_in_the_log_stays_there),
         TEST(test_page_vfs__damage_is_named),
-        TEST(test_page_vfs__salvage_reads_what_is_damaged),
         TEST(test_page_vfs__the_rest_of_a_short_database_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
