@@ -142,7 +142,7 @@ $(O)/tests/test_driver_faults: $(O)/tests/faults_inject.o
 
 # ---- What a test stands in for: calls of the project's own objects that go to the test's __wrap_CALL instead, by program.
 # All that tests/faults_inject.c stands in for.
-inject_calls := malloc calloc realloc reallocarray strdup strndup open_memstream free asprintf __asprintf_chk fclose ferror \
+inject_calls := malloc calloc realloc reallocarray strdup strndup open_memstream free asprintf __asprintf_chk vasprintf __vasprintf_chk fclose ferror \
     pthread_create pthread_mutex_init pthread_rwlock_init pthread_cond_init pthread_condattr_init \
     pthread_condattr_setclock pthread_key_create pthread_setspecific access stat64 lstat64 fstat64 fstatat64 statvfs64 opendir \
     fdopendir readdir64 flock fallocate64 ftruncate64 mkdir mkdirat rename unlinkat remove rmdir mmap64 nftw64 open64 \

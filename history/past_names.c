@@ -98,7 +98,7 @@ void past_names_release(struct past_names *names) {
 
 /* ---- where an object was ---- */
 
-/* Puts name, and a slash if `path` is not empty, in front of *path, which is malloc'ed. */
+/* Puts name and a slash in front of *path, which is malloc'ed. */
 static int put_in_front(const char *name, size_t length, char **path) {
     size_t rest = strlen(*path);
     char *longer = malloc(length + rest + 2);
@@ -106,10 +106,8 @@ static int put_in_front(const char *name, size_t length, char **path) {
         return STORE_NO_MEMORY;
     }
     memcpy(longer, name, length);
-    if (rest > 0) {
-        longer[length++] = '/';
-    }
-    memcpy(longer + length, *path, rest + 1);
+    longer[length] = '/';
+    memcpy(longer + length + 1, *path, rest + 1);
     free(*path);
     *path = longer;
     return STORE_OK;

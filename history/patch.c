@@ -44,9 +44,10 @@ bool patch_is_link(const struct change *change) {
 
 /* ---------------------------------------------------------------- names and attributes */
 
+/* Of a byte of a name, which is never NUL. 0: it has no letter. */
 static char escape_letter(char byte) {
     static const char escaped[] = "\a\b\t\n\v\f\r\"\\", letters[] = "abtnvfr\"\\";
-    const char *found = byte ? strchr(escaped, byte) : NULL;
+    const char *found = strchr(escaped, byte);
     return (char)(found ? letters[found - escaped] : 0);
 }
 

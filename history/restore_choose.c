@@ -37,7 +37,7 @@ static void refuse(struct restore_step *step) {
         leaves = step->node->from;
         comes = step->node->to;
     }
-    if (!leaves || !comes)
+    if (!leaves)
         return; /* no name changes */
     if (step->change.kind != CHANGE_ADDED)
         leaves->stays = true;
@@ -105,6 +105,16 @@ static int apply_marks(struct restore_plan *plan) {
     return STORE_OK;
 }
 
+/* A circle has no paths, and the plan's conflicts and steps are told by theirs: the directory stays where it is. */
+static int refuse_circle(struct restore_plan *plan, struct draft_entry *entry) {
+    struct draft_node *directory = entry->plan;
+    int rc = conflict(plan, entry, "it would be inside of itself");
+    draft_set(entry, NULL);
+    if (directory->from && !directory->from->plan)
+        draft_set(directory->from, directory);
+    return rc;
+}
+
 static int check_directory(struct restore_plan *plan, struct draft_entry *entry) {
     struct draft *draft = &plan->draft;
     bool empty = true, below = false;
@@ -116,7 +126,7 @@ static int check_directory(struct restore_plan *plan, struct draft_entry *entry)
     if (rc == STORE_OK && !empty)
         rc = conflict(plan, entry, "there is something in it that is to be kept");
     if (rc == STORE_OK && below)
-        rc = conflict(plan, entry, "it would be inside of itself");
+        rc = refuse_circle(plan, entry);
     return rc;
 }
 

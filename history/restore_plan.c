@@ -228,7 +228,7 @@ static int modified_steps(struct restore_plan *plan, struct draft_node *node) {
 static int node_steps(struct restore_plan *plan, struct draft_node *node) {
     if (!node->oid || !node->links)
         return STORE_OK;
-    if (node->from && node->to) {
+    if (node->from) { /* and `to`: one without the other is no rename */
         int rc = node_step(plan, node, node->from, node->to);
         if (rc != STORE_OK || node->directory)
             return rc;

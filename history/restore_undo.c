@@ -29,8 +29,8 @@ static uint64_t died_tid(struct undoing *u, uint64_t oid) {
     if (storage_load_before(store_storage(draft->store), oid, PART_INODE, draft->before, &outcome, &revision) !=
         STORE_OK)
         return 0;
-    if (outcome == LOAD_DELETED)
-        return tid_of(draft->store, revision.seq);
+    if (outcome == LOAD_DELETED) /* by the undone one itself: nobody did it since */
+        return revision.seq > u->seq ? tid_of(draft->store, revision.seq) : 0;
     if (outcome == LOAD_DATA)
         revision_release(&revision);
     return 0;

@@ -338,7 +338,7 @@ struct end {                           /* of a rename */
     struct dentry *dentry;
 };
 
-/* Whether `directory` is `ancestor` or lies below it. -EIO if it hangs in a circle, as in a store that is damaged. */
+/* Whether `directory` is `ancestor` or lies below it. -EIO if it hangs in a circle or from nothing, as in a store that is damaged. */
 static int is_below(struct head *head, const struct object *ancestor, struct object *directory, bool *below) {
     uint64_t passed = 0; /* the directory where `steps` was last a power of two: in a circle it is met again */
     for (size_t steps = 1, next = 1;; steps++) {
@@ -353,7 +353,7 @@ static int is_below(struct head *head, const struct object *ancestor, struct obj
         }
         int rc = object_get_directory(head, directory->record.parent, &directory);
         if (rc < 0)
-            return rc;
+            return rc == -ESTALE ? -EIO : rc; /* as in find */
     }
 }
 

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* What the last call that failed on one of the connection's files left: `which` asks for the database or its log. */
+/* What the last call that failed on one of the connection's files left: `which` asks for the database or its log. A journal in memory, as a repair
+ * has, cannot be asked. */
 static int file_errno(sqlite3 *db, int which) {
     sqlite3_file *file = NULL;
     int code = 0;
     if (sqlite3_file_control(db, "main", which, &file) != SQLITE_OK || !file || !file->pMethods ||
+        !file->pMethods->xFileControl ||
         file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &code) != SQLITE_OK)
         return 0;
     return code;

@@ -151,7 +151,7 @@ int page_file_open(const char *path, const uint32_t *roots, size_t count, struct
     struct page_file *file = calloc(1, sizeof *file);
     if (!file)
         return error_set(err, STORE_NO_MEMORY, "cannot read %s: out of memory", path);
-    file->fd = open(path, O_RDONLY | O_CLOEXEC);
+    file->fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
     if (file->fd < 0 || fstat(file->fd, &status) < 0) {
         int rc = error_set(err, (enum store_error)store_error_from_errno(errno), "cannot read %s: %s", path,
                            strerror(errno));

@@ -120,6 +120,16 @@ static int finish(struct repair *repair) {
     return rc;
 }
 
+/* Moves what is in the new database's log into it, for only the database gets the store's name. Closing does the same and would not tell that it
+ * failed. */
+static int empty_log(struct repair *repair, const char *path, struct error *err) {
+    int result = sqlite3_wal_checkpoint_v2(repair->db->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (result == SQLITE_OK)
+        return STORE_OK;
+    int rc = connection_failed(repair->db, result, "move the log of", path);
+    return error_set(err, (enum store_error)rc, "cannot complete %s: %s", path, store_error_text(rc));
+}
+
 static int build(struct repair *repair, const char *from, const char *path, struct error *err) {
     int rc = create(repair, path, err);
     if (rc == STORE_OK)
@@ -312,9 +322,12 @@ static int run(struct repair *repair, struct paths *paths, struct error *err) {
     if (rc == STORE_OK)
         rc = complete(repair, paths->repaired, err);
     uint64_t first = repair->first_loss;
-    if (rc == STORE_OK && tell_all(repair, first) != STORE_OK)
-        rc = error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
-    connection_close(repair->db); /* the last one: the log is emptied and removed */
+    if (rc == STORE_OK && (rc = tell_all(repair, first)) != STORE_OK)
+        rc = error_set(err, (enum store_error)rc, "cannot read what %s has lost: %s", repair->directory,
+                       store_error_text(rc));
+    if (rc == STORE_OK)
+        rc = empty_log(repair, paths->repaired, err);
+    connection_close(repair->db); /* the last one: the log is removed */
     repair->db = NULL;
     if (rc == STORE_OK && !repair->options->dry_run)
         rc = repair_exchange(repair->directory, paths->database, merged ? paths->merged : NULL, paths->repaired,

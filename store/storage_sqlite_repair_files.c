@@ -78,7 +78,8 @@ static int log_open(struct log_reader *log, const char *path) {
     log->previous = (struct log_sum){get32(header + 24), get32(header + 28)};
     memcpy(log->salts, header + 16, sizeof log->salts);
     struct log_sum sum = add_bytes((struct log_sum){0}, log->big_endian, header, 24);
-    if (sum.a == log->previous.a && sum.b == log->previous.b)
+    bool magic = (get32(header) & ~1u) == LOG_MAGIC; /* zeros sum to zero */
+    if (magic && sum.a == log->previous.a && sum.b == log->previous.b)
         return STORE_OK;
     uint8_t first[WAL_FRAME_HEADER_BYTES] = {0};
     if (transfer_read(log->fd, first, sizeof first, WAL_HEADER_BYTES) != (ssize_t)sizeof first)
@@ -275,7 +276,11 @@ static int keep(const char *directory, const char *database, char **kept) {
     return rc;
 }
 
+/* The new file is whose the old one was: an administrator who repairs a store does not take it away from its owner. */
 static int replace(const char *directory, const char *from, const char *to) {
+    struct stat old;
+    if (stat(to, &old) < 0 || chown(from, old.st_uid, old.st_gid) < 0 || chmod(from, old.st_mode & 0777) < 0)
+        return store_error_from_errno(errno);
     if (rename(from, to) < 0 || sqlite_sync_directory(directory) < 0)
         return store_error_from_errno(errno);
     return STORE_OK;

@@ -16,7 +16,7 @@
 #include "store/storage_sqlite_repair.h"
 
 #define LOST_AND_FOUND "lost+found"
-#define RIGHTS         (S_ISUID | S_ISGID) /* bits of a mode that are not given on a guess */
+#define RIGHTS         (S_ISUID | S_ISGID | S_IRWXG | S_IRWXO) /* bits of a mode that are not given on a guess */
 
 /* An object as it is now. */
 struct node {
@@ -566,7 +566,7 @@ static int remake(struct head_repair *head, const struct node *node, struct inod
     return repair_note(head->repair, node->oid,
                        node->based
                            ? "what it was last (owner, permissions, size, times) is lost; it has that of the version "
-                             "before"
+                             "before, without permissions of group and others"
                            : "its owner, permissions, size and times are lost, and made anew");
 }
 

@@ -443,7 +443,7 @@ static int check_directory(struct history *history, uint64_t directory, sqlite3_
         revision_release(&revision);
     }
     if (rc == STORE_ABSENT)
-        rc = close_span(history, directory, &span, history->repair->last_seq + 1);
+        rc = more < 0 ? more : close_span(history, directory, &span, history->repair->last_seq + 1);
     return rc;
 }
 
@@ -527,12 +527,12 @@ static int find_directories(struct history *history, struct oid_set *directories
         if (column_integer(statement, 2) != PART_INODE || sqlite3_column_type(statement, 4) == SQLITE_NULL)
             continue;
         rc = revision_row_decode(history->db, statement, &revision);
-        if (rc == STORE_OK && inode_record_decode(revision.data, revision.length, &record) == STORE_OK) {
+        if (rc == STORE_OK && (rc = inode_record_decode(revision.data, revision.length, &record)) == STORE_OK) {
             if ((record.mode & S_IFMT) == S_IFDIR)
                 rc = oid_set_add(directories, revision.oid);
             inode_record_release(&record);
         }
-        rc = rc == STORE_EXISTS ? STORE_OK : rc;
+        rc = rc == STORE_EXISTS || rc == STORE_CORRUPT ? STORE_OK : rc;
         revision_release(&revision);
     }
     statement_reset(statement);
@@ -584,7 +584,8 @@ static int mark_change(struct history *history, const struct oid_set *directorie
     return rc == STORE_OK && made ? mark_parents(history, oid, seq) : rc;
 }
 
-/* What the commits marked, made again; the marks that are there stay as they are if none of it is missing, for their ids name versions. */
+/* What the commits marked, made again; the marks that are there stay as they are if none of it is missing or out of order, for their ids
+ * name versions. */
 static int complete_marks(struct history *history, const struct oid_set *directories) {
     uint64_t missing = 0;
     struct value last = value_integer(history->repair->last_seq);

@@ -4,6 +4,7 @@
  * to past_entry. So rows may be taken from any page, also one that no tree has any more.
  *
  * What has no checksum (indexes, and rows that are damaged) is kept as a hint of which rows are missing. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -326,7 +327,7 @@ static int hint_of_index(struct salvage *salvage, const struct page_row *row) {
 
 static int take_hint(struct salvage *salvage, struct page_row *row) {
     enum shape shape = shape_of(row);
-    int rc;
+    int rc = STORE_OK;
     if (!row->has_rowid && shape != SHAPE_ENTRY && shape != SHAPE_PAST_ENTRY)
         return hint_of_index(salvage, row);
     if (row->has_rowid)
@@ -338,7 +339,7 @@ static int take_hint(struct salvage *salvage, struct page_row *row) {
     if ((shape == SHAPE_ENTRY || shape == SHAPE_PAST_ENTRY) &&
         is_missing(salvage, STATEMENT_HAS_ENTRY, row->values, 2, &rc))
         return hint_of_damaged(salvage, row, shape);
-    return STORE_OK;
+    return rc;
 }
 
 /* ---- the scan ---- */
@@ -387,6 +388,10 @@ int repair_salvage(struct repair *repair, const char *path, struct error *err) {
     repair->first_loss = repair->next_loss;
     if (rc != STORE_OK)
         return error_set(err, (enum store_error)rc, "cannot salvage %s: %s", repair->directory, store_error_text(rc));
+    if (repair->result->rows == 0 && repair->unreadable > 0)
+        return error_set(err, STORE_IO,
+                         "%s: %" PRIu64 " pages cannot be read from the disk, and the others are of no use", path,
+                         repair->unreadable);
     if (repair->result->rows == 0)
         return error_set(err, STORE_NOT_A_STORE, "there is nothing left of a store in %s", path);
     return STORE_OK;

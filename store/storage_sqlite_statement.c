@@ -225,8 +225,12 @@ static const char *const sql[STATEMENT_COUNT] = {
                              " UNION SELECT parent FROM past_entry WHERE oid = ?1 AND born <= ?2 AND died > ?2",
     [STATEMENT_MARK_TABLE] = "CREATE TEMP TABLE mark(seq, dir, PRIMARY KEY(seq, dir)) WITHOUT ROWID",
     [STATEMENT_MARK_MAKE] = "INSERT OR IGNORE INTO mark(seq, dir) VALUES(?1, ?2)",
-    [STATEMENT_MARKS_MISSING] = "SELECT count(*) FROM mark m WHERE NOT EXISTS"
-                                " (SELECT 1 FROM subtree s WHERE s.dir = m.dir AND s.seq = m.seq)",
+    /* And those whose id was damaged, which puts them out of order. */
+    [STATEMENT_MARKS_MISSING] =
+        "SELECT (SELECT count(*) FROM mark m WHERE NOT EXISTS"
+        " (SELECT 1 FROM subtree s WHERE s.dir = m.dir AND s.seq = m.seq))"
+        " + (SELECT count(*) FROM (SELECT dir, seq, lag(seq, 1, 0) OVER (ORDER BY id) AS earlier FROM subtree)"
+        " WHERE seq < earlier OR dir = 0)",
     /* Those that can still be told from lost names' are kept, for they say that something changed. */
     [STATEMENT_MARKS_KEEP] = "INSERT OR IGNORE INTO mark(seq, dir) SELECT seq, dir FROM subtree"
                              " WHERE seq BETWEEN 1 AND ?1 AND dir IN (SELECT dir FROM mark)",

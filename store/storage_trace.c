@@ -93,7 +93,7 @@ static int trace_lookup(struct storage *base, uint64_t parent, const char *name,
     struct trace trace;
     int rc = storage_lookup(trace_begin(base, "lookup", &trace), parent, name, length, before, entry);
     return trace_end(&trace, rc, "(parent %" PRIu64 ", \"%.*s\", before %" PRIu64 ") -> oid %" PRIu64, parent,
-                     (int)(length <= NAME_BYTES_MAX ? length : NAME_BYTES_MAX), name, before, entry->oid);
+                     (int)length, name, before, entry->oid);
 }
 
 static int trace_list(struct storage *base, uint64_t parent, uint64_t before, struct entry_list *list) {
@@ -120,8 +120,7 @@ static int trace_named(struct storage *base, uint64_t parent, const char *name, 
                        struct entry_list *list) {
     struct trace trace;
     int rc = storage_named(trace_begin(base, "named", &trace), parent, name, length, list);
-    return trace_end(&trace, rc, "(parent %" PRIu64 ", \"%.*s\") -> %zu", parent,
-                     (int)(length <= NAME_BYTES_MAX ? length : NAME_BYTES_MAX), name, list->count);
+    return trace_end(&trace, rc, "(parent %" PRIu64 ", \"%.*s\") -> %zu", parent, (int)length, name, list->count);
 }
 
 static int trace_subtree(struct storage *base, uint64_t directory, uint64_t before, struct subtree *subtree) {

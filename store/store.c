@@ -94,12 +94,19 @@ int store_repair(const char *directory, const struct repair_options *options, st
     *result = (struct repair_result){0};
     char *path = realpath(directory, NULL);
     char *database = NULL;
+    int looked = path != NULL ? 0 : errno, rc = STORE_OK;
     if (path != NULL && asprintf(&database, "%s/tidfs.db", path) < 0) {
         database = NULL;
+        looked = ENOMEM;
     }
-    int rc = STORE_OK;
+    if (database != NULL && lstat(database, &status) != 0) {
+        looked = errno;
+    }
     /* The lock leaves a file: so only in what is a store, as far as can be told of a damaged one. */
-    if (database == NULL || lstat(database, &status) != 0 || !S_ISREG(status.st_mode)) {
+    if (looked != 0 && looked != ENOENT && looked != ENOTDIR) {
+        rc = error_set(err, (enum store_error)store_error_from_errno(looked), "cannot look for a store at %s: %s",
+                       directory, strerror(looked));
+    } else if (looked != 0 || !S_ISREG(status.st_mode)) {
         rc = error_set(err, STORE_NOT_A_STORE, "there is no store at %s to repair", directory);
     }
     if (rc == STORE_OK) {

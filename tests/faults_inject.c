@@ -210,10 +210,12 @@ void __wrap_free(void *block) {
     __real_free(block);
 }
 
+int __real_vasprintf(char **text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+static int print_allocated(char **text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 static int print_allocated(char **text, const char *format, va_list arguments) {
     if (fails(INJECT_MEMORY, "asprintf"))
         return -1; /* *text is undefined then, and stays what it was */
-    int length = vasprintf(text, format, arguments);
+    int length = __real_vasprintf(text, format, arguments);
     if (length >= 0)
         (void)counted(*text);
     return length;
@@ -236,6 +238,18 @@ int __wrap___asprintf_chk(char **text, int flag, const char *format, ...) {
     int length = print_allocated(text, format, arguments);
     va_end(arguments);
     return length;
+}
+
+int __wrap_vasprintf(char **text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+int __wrap_vasprintf(char **text, const char *format, va_list arguments) {
+    return print_allocated(text, format, arguments);
+}
+
+int __wrap___vasprintf_chk(char **text, int flag, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+int __wrap___vasprintf_chk(char **text, int flag, const char *format, va_list arguments) {
+    (void)flag;
+    return print_allocated(text, format, arguments);
 }
 
 /* A stream in memory fails like this, and not before: its buffer grows inside libc. */

@@ -64,7 +64,7 @@ static const struct rule rules[] = {
     RULE(INJECT_SYNCS, EIO, EIO),
     RULE(INJECT_SYNCS, EINTR, 0),
     RULE(INJECT_SQLITE_LOOKS, EIO, EIO, EROFS), /* what cannot be opened for writing, SQLite opens for reading */
-    RULE(INJECT_SQLITE_LOCKS, EIO, EIO),
+    RULE(INJECT_SQLITE_LOCKS, EIO, EIO, EBUSY), /* a lock of the shared memory that fails is one that another has */
     RULE(INJECT_SQLITE_READS, EIO, EIO),
     RULE(INJECT_SQLITE_READS, EINTR, 0),
     HALVES(INJECT_SQLITE_READS),
@@ -116,7 +116,7 @@ static bool is_expected(const struct rule *rule, int code) {
     return false;
 }
 
-static void check_result(const struct scenario *scenario, const struct rule *rule, const struct world *w, int code,
+static void check_result(const struct scenario *scenario, const struct rule *rule, struct world *w, int code,
                          uint64_t clean) {
     bool told = scenario->tells && is_expected(rule, EIO) && inject_hit();
     if (code == 0 && w->read != clean && !told)
@@ -127,25 +127,26 @@ static void check_result(const struct scenario *scenario, const struct rule *rul
         problem("errno %d although nothing failed", code);
     /* Changes that were sealed, and that there is no memory to take back, are lost, and the head says so. */
     bool lost = rule->inject.sticky && (rule->inject.groups & INJECT_MEMORY) && scenario->writes && code == EIO;
-    /* The journal with which a store is made keeps no errno: of the quota SQLite knows nothing. */
-    bool quota = rule->inject.code == EDQUOT && scenario->empty && code == EIO;
+    /* The journal with which a database is made keeps no errno: of the quota SQLite knows nothing. */
+    bool quota = rule->inject.code == EDQUOT && scenario->makes && code == EIO;
     if (code != 0 && inject_hit() && !is_expected(rule, code) && !lost && !quota)
-        problem("errno %d; log: %s error: %s", code, w->log_text, w->err.text);
+        problem("errno %d; log: %s error: %s", code, world_log(w), w->err.text);
     /* Of a full disk and the like those tell who know what to do about it. */
-    if (code == EIO && !w->err.text[0] && !w->log_text[0])
+    if (code == EIO && !w->err.text[0] && !world_log(w)[0])
         problem("errno %d, and nothing is said", code);
     if (code == 0 && w->first != 0 && !is_expected(rule, w->first))
-        problem("errno %d of the step that failed; log: %s", w->first, w->log_text);
+        problem("errno %d of the step that failed; log: %s", w->first, world_log(w));
 }
 
 static void check_again(const struct scenario *scenario, const struct rule *rule, struct world *w, int code,
                         uint64_t clean) {
     w->read = 0;
-    w->log_text[0] = w->err.text[0] = '\0';
+    world_forget_log(w);
+    w->err.text[0] = '\0';
     int again = scenario->again(w);
     bool final = scenario->writes && (is_expected(rule, EIO) || is_expected(rule, EROFS)) && code != 0;
     if (again != 0 && (!final || again != EIO))
-        problem("errno %d when the fault was lifted; log: %s error: %s", again, w->log_text, w->err.text);
+        problem("errno %d when the fault was lifted; log: %s error: %s", again, world_log(w), w->err.text);
     if (again == 0 && w->read != clean)
         problem("read something else when the fault was lifted");
 }
@@ -188,7 +189,7 @@ static bool run(const struct scenario *scenario, const struct rule *rule, uint64
     bool hit = inject_hit();
     if (nth == 0) {
         if (code != 0)
-            fail_msg("%s: errno %d without faults; log: %s error: %s", scenario->name, code, w.log_text, w.err.text);
+            fail_msg("%s: errno %d without faults; log: %s error: %s", scenario->name, code, world_log(&w), w.err.text);
         clean->read = w.read;
     } else {
         check_result(scenario, rule, &w, code, clean->read);
@@ -202,7 +203,9 @@ static bool run(const struct scenario *scenario, const struct rule *rule, uint64
         problem("%" PRId64 " allocations of SQLite's are left", inject_sqlite_live() - sqlite_live);
     if (inject_descriptors() != descriptors)
         problem("%d descriptors are left", inject_descriptors() - descriptors);
-    if (nth == 0 && !scenario->empty)
+    if (scenario->loses)
+        clean->instants = (struct instants){0};
+    else if (nth == 0 && !scenario->empty)
         world_instants(w.directory, &clean->instants);
     else if (scenario->writes && !scenario->empty)
         check_instants(&w, &clean->instants);

@@ -316,7 +316,7 @@ static int verify(struct world *w) {
 }
 
 const struct scenario store_scenarios[] = {
-    {.name = "create", .act = create_first, .again = create_again, .empty = true},
+    {.name = "create", .act = create_first, .again = create_again, .empty = true, .makes = true},
     {.name = "open_read", .act = world_open_read, .again = open_read_again},
     {.name = "open_write", .act = world_open_write, .again = open_write_again, .writes = true},
     {.name = "open_head", .act = world_open_head, .again = open_head_again, .writes = true},

@@ -127,14 +127,28 @@ const struct instants *world_template_instants(void) {
 
 /* ---- one run's store ---- */
 
+static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER; /* the threads of a store log too */
+
 static void note_line(void *context, enum log_level level, const char *line) {
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* the threads of a store log too */
     struct world *w = context;
     (void)level;
-    (void)pthread_mutex_lock(&mutex);
-    size_t used = strlen(w->log_text);
-    (void)snprintf(w->log_text + used, sizeof w->log_text - used, "%s\n", line);
-    (void)pthread_mutex_unlock(&mutex);
+    (void)pthread_mutex_lock(&log_mutex);
+    size_t used = strlen(w->logged);
+    (void)snprintf(w->logged + used, sizeof w->logged - used, "%s\n", line);
+    (void)pthread_mutex_unlock(&log_mutex);
+}
+
+const char *world_log(struct world *w) {
+    (void)pthread_mutex_lock(&log_mutex);
+    memcpy(w->log_text, w->logged, sizeof w->log_text);
+    (void)pthread_mutex_unlock(&log_mutex);
+    return w->log_text;
+}
+
+void world_forget_log(struct world *w) {
+    (void)pthread_mutex_lock(&log_mutex);
+    w->logged[0] = '\0';
+    (void)pthread_mutex_unlock(&log_mutex);
 }
 
 void world_begin(struct world *w, bool empty) {

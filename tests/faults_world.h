@@ -29,7 +29,8 @@
 struct world {
     char directory[64]; /* of the store, which is this run's own */
     struct log log;
-    char log_text[4096];
+    char logged[4096];   /* as threads write it: world_log reads it */
+    char log_text[4096]; /* what world_log gave last */
     struct error err;
     struct store *store;
     struct head *head;
@@ -51,12 +52,18 @@ struct scenario {
     bool empty;                     /* there is only an empty directory */
     bool slow;                      /* only three N of each rule, unless all are tried */
     bool writes;                    /* EIO may leave the handle of no use, as it says then */
+    bool makes;                     /* a database, with the journal that one is made with */
+    bool loses;                     /* not all that it leaves can be read: what instants show is not compared */
     bool tells;                     /* what cannot be read is told by what it reads, and is no error */
 };
 
 /* The template, and what its instants show. */
 void world_make_template(void);
 void world_remove_template(void);
+
+/* What was logged since the world began or its log was forgotten. Valid until the next call. */
+const char *world_log(struct world *w);
+void world_forget_log(struct world *w);
 
 /* A copy of the template, or an empty directory. */
 void world_begin(struct world *w, bool empty);
@@ -86,6 +93,7 @@ const struct instants *world_template_instants(void);
 void scenario_run(const struct scenario *scenario);
 void scenario_totals(void);
 
-extern const struct scenario store_scenarios[], head_scenarios[], history_scenarios[]; /* ended by one without a name */
+extern const struct scenario store_scenarios[], head_scenarios[], history_scenarios[],
+    repair_scenarios[]; /* each ended by one without a name */
 
 #endif

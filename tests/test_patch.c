@@ -173,6 +173,89 @@ static void test_patch__what_git_does_not_know_is_a_remark(void **state) {
                  "\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n");
 }
 
+static void test_patch__every_type_has_a_name(void **state) {
+    static char path[] = "f";
+    struct sample *sample = *state;
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } types[] = {{S_IFSOCK, "socket"},
+                 {S_IFCHR, "character device"},
+                 {S_IFBLK, "block device"},
+                 {S_IFIFO, "fifo"},
+                 {S_IFDIR, "directory"}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        char expected[128];
+        const struct change_side side = {.oid = 9, .mode = types[i].type | 0750, .uid = 1, .gid = 2};
+        (void)snprintf(expected, sizeof expected, "tidfs: new %s f (mode 0750, owner 1:2)\n", types[i].name);
+        expect_patch(sample, &(struct change){.kind = CHANGE_ADDED, .new_path = path, .new = side}, 0, expected);
+        (void)snprintf(expected, sizeof expected, "tidfs: deleted %s f (mode 0750, owner 1:2)\n", types[i].name);
+        expect_patch(sample, &(struct change){.kind = CHANGE_DELETED, .old_path = path, .old = side}, 0, expected);
+    }
+    assert_string_equal(patch_type_name(S_IFLNK), "symlink");
+    assert_string_equal(patch_type_name(S_IFREG), "file");
+}
+
+/* A device with another number, a type that changes for another one, permissions that only one side has. */
+static void test_patch__of_what_changes_without_text(void **state) {
+    static char path[] = "f", other[] = "g";
+    struct sample *sample = *state;
+    struct change_side file = make(sample, "a", S_IFREG | 0644, "a\n"), same = make(sample, "b", S_IFREG | 0644, "a\n");
+    struct change change = {.kind = CHANGE_MODIFIED,
+                            .what = CHANGED_CONTENT | CHANGED_MODE,
+                            .old_path = path,
+                            .new_path = path,
+                            .old = {.oid = 9, .mode = S_IFCHR | 0600},
+                            .new = {.oid = 9, .mode = S_IFCHR | 0640}};
+    expect_patch(sample, &change, 0, "tidfs: character device f: content, mode 0600 -> 0640\n");
+    change.new.mode = S_IFBLK | 0600;
+    change.kind = CHANGE_TYPE;
+    change.what = 0;
+    expect_patch(sample, &change, 0,
+                 "tidfs: deleted character device f (mode 0600, owner 0:0)\n"
+                 "tidfs: new block device f (mode 0600, owner 0:0)\n");
+    change = (struct change){
+        .kind = CHANGE_MODIFIED, .what = CHANGED_MODE, .old_path = path, .new_path = path, .old = file, .new = file};
+    change.old.mode = S_IFREG | 0600;
+    expect_patch(sample, &change, 0, "tidfs: file f: mode 0600 -> 0644\n");
+    /* Nothing that is the same byte for byte has a diff, though it was compared. */
+    change = (struct change){
+        .kind = CHANGE_RENAMED, .what = CHANGED_CONTENT, .old_path = path, .new_path = other, .old = file, .new = same};
+    expect_patch(sample, &change, 'R', "diff --git a/f b/g\nsimilarity index 100%\nrename from f\nrename to g\n");
+    change.kind = CHANGE_MODIFIED;
+    change.old.mode = change.new.mode = S_IFDIR | 0755;
+    change.new_path = path;
+    change.what = 0;
+    expect_patch(sample, &change, 0, "");
+}
+
+static void test_patch__links(void **state) {
+    static char path[] = "f";
+    struct sample *sample = *state;
+    struct change_side file = make(sample, "a", S_IFREG | 0644, "a\n");
+    file.nlink = 2;
+    struct change change = {.kind = CHANGE_ADDED, .linked = true, .new_path = path, .new = file};
+    expect_patch(sample, &change, 'A',
+                 "tidfs: new file f, a hard link to one that was there\n"
+                 "diff --git a/f b/f\nnew file mode 100644\nindex " NO_ID ".." A_ID
+                 "\n--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+a\n");
+    assert_true(patch_is_link(&change));
+    change.new.nlink = 1;
+    assert_false(patch_is_link(&change));
+    change.new = (struct change_side){.oid = 9, .mode = S_IFDIR | 0755, .nlink = 3};
+    assert_false(patch_is_link(&change));
+    change = (struct change){.kind = CHANGE_DELETED, .linked = true, .old_path = path, .old = file};
+    assert_true(patch_is_link(&change));
+    change.old.nlink = 1;
+    assert_false(patch_is_link(&change));
+    change.old = (struct change_side){.oid = 9, .mode = S_IFDIR | 0755, .nlink = 3};
+    assert_false(patch_is_link(&change));
+    change = (struct change){.kind = CHANGE_MODIFIED, .linked = true, .old = file, .new = file};
+    assert_false(patch_is_link(&change));
+    change = (struct change){.kind = CHANGE_ADDED, .new = file};
+    assert_false(patch_is_link(&change));
+}
+
 /* ---------------------------------------------------------------- names, measures, limits */
 
 static void test_patch__names_are_quoted_as_git_does(void **state) {
@@ -185,6 +268,7 @@ static void test_patch__names_are_quoted_as_git_does(void **state) {
         {"tab\t", "\"a/tab\\t\""},
         {"\a\b\v\f\r\n", "\"a/\\a\\b\\v\\f\\r\\n\""},
         {"\"q\\", "\"a/\\\"q\\\\\""},
+        {"b\\", "\"a/b\\\\\""},
         {"\x01\x7f", "\"a/\\001\\177\""},
         {"\xc3\xa9", "\"a/\\303\\251\""},
         {"'$`", "a/'$`"},
@@ -217,6 +301,54 @@ static void test_patch__measures(void **state) {
     assert_int_equal(patch_measure(sample->store, &change, &measure, &err), STORE_OK);
     assert_int_equal(measure.added + measure.removed, 0);
     assert_int_equal(measure.similarity, 100);
+}
+
+/* What came, went or became something else is measured against nothing; what git does not know has no lines. */
+static void test_patch__measures_one_side(void **state) {
+    static char path[] = "f";
+    struct sample *sample = *state;
+    struct change_side file = make(sample, "a", S_IFREG | 0644, "a\nb\n"),
+                       link = make(sample, "l", S_IFLNK | 0777, "x");
+    const struct change_side fifo = {.oid = 9, .mode = S_IFIFO | 0600, .size = PATCH_SIZE_MAX + 1};
+    struct change_side huge = file;
+    huge.size = PATCH_SIZE_MAX + 1;
+    const struct {
+        struct change_side old, new;
+        uint64_t added, removed;
+        bool binary;
+    } cases[] = {
+        {{0}, file, 2, 0, false},  {file, {0}, 0, 2, false}, {file, link, 1, 2, false}, {fifo, file, 2, 0, false},
+        {file, fifo, 0, 2, false}, {huge, file, 0, 0, true}, {file, huge, 0, 0, true},  {fifo, fifo, 0, 0, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct change change = {.kind = CHANGE_TYPE,
+                                      .what = CHANGED_CONTENT,
+                                      .old_path = path,
+                                      .new_path = path,
+                                      .old = cases[i].old,
+                                      .new = cases[i].new};
+        struct patch_measure measure;
+        struct error err = {0};
+        assert_int_equal(patch_measure(sample->store, &change, &measure, &err), STORE_OK);
+        assert_int_equal(measure.added, cases[i].added);
+        assert_int_equal(measure.removed, cases[i].removed);
+        assert_int_equal(measure.binary, cases[i].binary);
+    }
+    /* A side that is lost is no empty one. */
+    struct change change = {.kind = CHANGE_MODIFIED, .what = CHANGED_CONTENT, .old_path = path, .new_path = path};
+    struct patch_measure measure;
+    for (unsigned side = 0; side < 4; side++) {
+        struct error err = {0};
+        change.old = change.new = side < 2 ? file : link;
+        *(side % 2 ? &change.old.revision : &change.new.revision) = UINT64_C(1) << 40;
+        assert_true(patch_measure(sample->store, &change, &measure, &err) < 0);
+        assert_non_null(strstr(err.text, "f: cannot be read"));
+    }
+    /* A file that is longer than what there is of it is damaged. */
+    struct error err = {0};
+    change.old = change.new = file;
+    change.new.size += 1;
+    assert_int_equal(patch_measure(sample->store, &change, &measure, &err), STORE_CORRUPT);
 }
 
 static void test_patch__too_large(void **state) {
@@ -265,6 +397,10 @@ int main(void) {
         TEST(test_patch__what_git_does_not_know_is_a_remark),
         cmocka_unit_test(test_patch__names_are_quoted_as_git_does),
         TEST(test_patch__measures),
+        TEST(test_patch__every_type_has_a_name),
+        TEST(test_patch__of_what_changes_without_text),
+        TEST(test_patch__links),
+        TEST(test_patch__measures_one_side),
         TEST(test_patch__too_large),
         TEST(test_patch__what_cannot_be_read_is_named),
     };

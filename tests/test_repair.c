@@ -162,25 +162,48 @@ static void test_repair__each_page_loses_only_its_own(void **state) {
            knob("SEED", 1), tried, pages);
 }
 
+/* Whether anything of a store is left. */
+static bool damage_and_repair(struct bench *b, uint64_t seed, bool with_log) {
+    b->random = seed * 0x9e3779b97f4a7c15 | 1;
+    bench_fresh(b, with_log);
+    damage(b);
+    (void)snprintf(b->what + strlen(b->what), sizeof b->what - strlen(b->what), ", SEED=%" PRIu64 " REPAIRS=1", seed);
+    if (bench_repair(b) == STORE_NOT_A_STORE)
+        return false;
+    bench_check(b);
+    return true;
+}
+
 static void test_repair__random_damage(void **state) {
     struct bench *b = *state;
     uint64_t repairs = knob("REPAIRS", 60), seed = knob("SEED", 1), damaged = 0, lost = 0;
     for (uint64_t i = 0; i < repairs; i++) {
-        b->random = (seed + i) * 0x9e3779b97f4a7c15 | 1;
-        bench_fresh(b, i % 3 == 2);
-        damage(b);
-        (void)snprintf(b->what + strlen(b->what), sizeof b->what - strlen(b->what), ", SEED=%" PRIu64 " REPAIRS=1",
-                       seed + i);
-        int rc = bench_repair(b);
-        if (rc == STORE_NOT_A_STORE) /* there is nothing left */
+        if (!damage_and_repair(b, seed + i, (seed + i) % 3 == 2))
             continue;
-        bench_check(b);
-        damaged += rc == 1;
+        damaged += b->result.damaged;
         lost += b->lost;
     }
     printf("    REPAIRS=%" PRIu64 " SEED=%" PRIu64 ": %" PRIu64 " stores repaired, %" PRIu64 " of %" PRIu64
            " answers lost in all\n",
            repairs, seed, damaged, lost, repairs * b->question_count);
+}
+
+/* Damage that once came out wrong, by its seed for the test above. */
+static void test_repair__damage_of_before(void **state) {
+    struct bench *b = *state;
+    static const struct {
+        uint64_t seed;
+        bool with_log;
+    } before[] = {
+        {1000, false},  {1000, true}, /* the database is cut short */
+        {1680, false},  {1680, true}, /* bits of the database, and of its log */
+        {2060, false},  {2060, true}, /* pages zeroed */
+        {5925, false},  {5925, true}, /* pages zeroed */
+        {21046, false},               /* bits of the database */
+        {61771, false}, {61771, true} /* the id of a mark: none is missing, and they are out of order */
+    };
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
+        (void)damage_and_repair(b, before[i].seed, before[i].with_log);
 }
 
 static void test_repair__keeps_the_damaged_database(void **state) {
@@ -269,6 +292,7 @@ int main(void) {
         cmocka_unit_test(test_repair__keeps_all_when_an_index_is_lost),
         cmocka_unit_test(test_repair__each_page_loses_only_its_own),
         cmocka_unit_test(test_repair__random_damage),
+        cmocka_unit_test(test_repair__damage_of_before),
         cmocka_unit_test(test_repair__keeps_the_damaged_database),
         cmocka_unit_test(test_repair__dry_run_changes_nothing),
         cmocka_unit_test(test_repair__can_be_killed),

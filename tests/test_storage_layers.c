@@ -193,6 +193,27 @@ static void test_layers__trace_tells_errors(void **state) {
     assert_non_null(strstr(f->lines, " = input/output error, "));
 }
 
+static void test_layers__trace_shows_what_was_asked(void **state) {
+    struct fixture *f = *state;
+    char name[NAME_BYTES_MAX + 1], expected[NAME_BYTES_MAX + 64];
+    struct entry entry;
+    struct entry_list list;
+    assert_int_equal(commit_root(f, "one"), STORE_OK);
+    assert_int_equal(storage_tag_set(f->storage, "tag", 5, false), STORE_OK);
+    assert_int_equal(storage_tag_set(f->storage, "tag", 6, true), STORE_OK);
+    assert_non_null(strstr(f->lines, "tag_set (\"tag\", 0000000000000006, replace) = ok"));
+    memset(name, 'n', sizeof name);
+    f->lines[0] = '\0';
+    assert_int_equal(storage_lookup(f->storage, ROOT_OID, name, NAME_BYTES_MAX, 2, &entry), STORE_ABSENT);
+    (void)snprintf(expected, sizeof expected, "lookup (parent 1, \"%.*s\", before 2)", NAME_BYTES_MAX, name);
+    assert_non_null(strstr(f->lines, expected));
+    f->lines[0] = '\0';
+    assert_int_equal(storage_lookup(f->storage, ROOT_OID, name, sizeof name, 2, &entry), STORE_ABSENT);
+    assert_int_equal(storage_named(f->storage, ROOT_OID, name, sizeof name, &list), STORE_OK);
+    assert_int_equal(list.count, 0);
+    assert_string_equal(f->lines, ""); /* nothing has such a name: no storage is asked */
+}
+
 static void test_layers__fault_hits_every_operation(void **state) {
     struct fixture *f = *state;
     struct storage_fault rule = {.op = NULL, .nth = 1, .code = STORE_IO, .sticky = true};
@@ -239,11 +260,9 @@ static void test_layers__verify_passes_through(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_layers__trace_writes_a_line_for_each_call),
-        TEST(test_layers__trace_tells_errors),
-        TEST(test_layers__fault_hits_every_operation),
-        TEST(test_layers__fault_hits_the_nth_call_only),
-        TEST(test_layers__verify_passes_through),
+        TEST(test_layers__trace_writes_a_line_for_each_call), TEST(test_layers__trace_tells_errors),
+        TEST(test_layers__trace_shows_what_was_asked),        TEST(test_layers__fault_hits_every_operation),
+        TEST(test_layers__fault_hits_the_nth_call_only),      TEST(test_layers__verify_passes_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
