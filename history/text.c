@@ -104,6 +104,7 @@ struct gathering {
     FILE *body; /* NULL: only count */
     struct text_diff *diff;
     uint64_t removed_bytes;
+    bool full; /* there was no memory for the body */
 };
 
 static int take_line(const git_diff_delta *delta, const git_diff_hunk *hunk, const git_diff_line *line, void *context) {
@@ -128,7 +129,8 @@ static int take_line(const git_diff_delta *delta, const git_diff_hunk *hunk, con
         line->origin == GIT_DIFF_LINE_DELETION)
         (void)fputc(line->origin, gathering->body);
     (void)fwrite(line->content, 1, line->content_len, gathering->body);
-    return ferror(gathering->body) ? -1 : 0;
+    gathering->full = ferror(gathering->body) != 0;
+    return gathering->full ? -1 : 0;
 }
 
 /* Fills the diff's counts and body. */
@@ -155,13 +157,12 @@ static int compare(const struct text *old, const struct text *new, unsigned cont
     bool bad = git.patch_from_buffers(&patch, bytes_of(old), old->length, NULL, bytes_of(new), new->length, NULL,
                                       &options) != 0 ||
                git.patch_print(patch, take_line, &gathering) != 0;
-    bool full = gathering.body && ferror(gathering.body);
-    if (bad && !full)
+    if (bad && !gathering.full)
         rc = failed(&git, "compare", err);
     if (gathering.body && fclose(gathering.body) != 0)
-        full = true;
+        gathering.full = true;
     git.patch_free(patch);
-    if (full)
+    if (gathering.full)
         rc = error_set(err, STORE_NO_MEMORY, "out of memory");
     if (rc == 0 && !diff->binary)
         diff->similarity = similarity_of(old, new, old->length - gathering.removed_bytes);

@@ -225,7 +225,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
 
 static uint64_t percent(void) {
     uint64_t faults = number_of("FAULTS", 2);
-    return faults < 1 ? 1 : faults > 100 ? 100 : faults;
+    return faults > 100 ? 100 : faults;
 }
 
 static uint64_t next_random(uint64_t *state) {
@@ -238,9 +238,9 @@ static uint64_t next_random(uint64_t *state) {
 static void try_rule(const struct scenario *scenario, const struct rule *rule, struct clean *clean, uint64_t *random) {
     uint64_t count, ignored;
     (void)run(scenario, rule, 0, clean, &count);
-    uint64_t tries = (count * percent() + 99) / 100;
-    if (tries < 3 || scenario->slow)
-        tries = count < 3 ? count : 3;
+    uint64_t tries = (count * percent() + 99) / 100, least = percent() == 0 ? 1 : 3;
+    if (tries < least || scenario->slow)
+        tries = count < least ? count : least;
     if (percent() < 100) {
         for (uint64_t i = 0; i < tries; i++) {
             uint64_t from = i * count / tries, to = (i + 1) * count / tries;

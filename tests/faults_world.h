@@ -88,7 +88,7 @@ struct instants {
 void world_instants(const char *directory, struct instants *instants);
 const struct instants *world_template_instants(void);
 
-/* Runs the scenario under all rules. In the environment: FAULTS, per cent of the N that are tried (2; 100: all); SEED, which of them; ONLY and
+/* Runs the scenario under all rules. In the environment: FAULTS, per cent of the N that are tried (2; 0: one; 100: all); SEED, which of them; ONLY and
  * RULE, parts of the names of the scenarios and rules that are. */
 void scenario_run(const struct scenario *scenario);
 void scenario_totals(void);
