@@ -9,7 +9,6 @@
  * the old database without its log. */
 #include <assert.h>
 #include <dirent.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,38 +24,16 @@
 #include "store/transfer.h"
 #include "store/wal.h"
 
-#define LOG_MAGIC   0x377f0682u
 #define KEPT_PREFIX DATABASE_FILE ".damaged-"
 
-static uint32_t get32(const uint8_t *at) {
-    uint32_t big;
-    memcpy(&big, at, sizeof big);
-    return be32toh(big);
-}
-
 /* ---- the log ---- */
-
-struct log_sum {
-    uint32_t a, b;
-};
-
-static struct log_sum add_bytes(struct log_sum sum, bool big_endian, const uint8_t *bytes, size_t length) {
-    for (size_t i = 0; i < length; i += 8) {
-        uint32_t one, two;
-        memcpy(&one, bytes + i, sizeof one);
-        memcpy(&two, bytes + i + 4, sizeof two);
-        sum.a += (big_endian ? be32toh(one) : le32toh(one)) + sum.b;
-        sum.b += (big_endian ? be32toh(two) : le32toh(two)) + sum.a;
-    }
-    return sum;
-}
 
 struct log_reader {
     int fd;
     bool big_endian;
     uint8_t salts[8];
     uint64_t frames;         /* that the file has room for */
-    struct log_sum previous; /* as the frame before carries it */
+    struct wal_sum previous; /* as the frame before carries it */
     uint8_t frame[WAL_FRAME_BYTES];
     bool of_log, right, commits; /* of `frame` */
     bool damaged;                /* a frame was left out */
@@ -65,21 +42,21 @@ struct log_reader {
 /* A header that is damaged is done without: the frames have its salts too. */
 static int log_open(struct log_reader *log, const char *path) {
     struct stat status;
-    uint8_t header[WAL_HEADER_BYTES];
+    struct wal_header header;
+    uint8_t bytes[WAL_HEADER_BYTES];
     *log = (struct log_reader){.fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW))};
     if (log->fd < 0)
         return errno == ENOENT ? STORE_ABSENT : store_error_from_errno(errno);
     if (fstat(log->fd, &status) < 0 || status.st_size < (off_t)(WAL_HEADER_BYTES + WAL_FRAME_BYTES))
         return STORE_ABSENT;
     log->frames = ((uint64_t)status.st_size - WAL_HEADER_BYTES) / WAL_FRAME_BYTES;
-    if (transfer_read(log->fd, header, sizeof header, 0) != (ssize_t)sizeof header)
-        memset(header, 0, sizeof header);
-    log->big_endian = get32(header) == (LOG_MAGIC | 1);
-    log->previous = (struct log_sum){get32(header + 24), get32(header + 28)};
-    memcpy(log->salts, header + 16, sizeof log->salts);
-    struct log_sum sum = add_bytes((struct log_sum){0}, log->big_endian, header, 24);
-    bool magic = (get32(header) & ~1u) == LOG_MAGIC; /* zeros sum to zero */
-    if (magic && sum.a == log->previous.a && sum.b == log->previous.b)
+    if (transfer_read(log->fd, bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        memset(bytes, 0, sizeof bytes);
+    wal_header_read(bytes, &header);
+    log->big_endian = header.big_endian;
+    log->previous = header.stored;
+    memcpy(log->salts, header.salts, sizeof log->salts);
+    if (header.right)
         return STORE_OK;
     uint8_t first[WAL_FRAME_HEADER_BYTES] = {0};
     if (transfer_read(log->fd, first, sizeof first, WAL_HEADER_BYTES) != (ssize_t)sizeof first)
@@ -97,17 +74,15 @@ static void log_close(struct log_reader *log) {
 static void log_read(struct log_reader *log, uint64_t k) {
     ssize_t got = transfer_read(log->fd, log->frame, WAL_FRAME_BYTES, (uint64_t)wal_frame_offset(k));
     log->of_log = got == WAL_FRAME_BYTES && memcmp(log->frame + 8, log->salts, sizeof log->salts) == 0;
-    struct log_sum stored = {get32(log->frame + 16), get32(log->frame + 20)};
-    struct log_sum sum = add_bytes(log->previous, log->big_endian, log->frame, 8);
-    sum = add_bytes(sum, log->big_endian, log->frame + WAL_FRAME_HEADER_BYTES, PAGE_BYTES);
-    log->right = log->of_log && sum.a == stored.a && sum.b == stored.b;
-    log->commits = log->of_log && get32(log->frame + 4) != 0;
+    struct wal_sum stored = wal_sum_stored(log->frame + 16);
+    log->right = log->of_log && wal_sum_same(stored, wal_sum_frame(log->previous, log->big_endian, log->frame));
+    log->commits = log->of_log && wal_number(log->frame + 4) != 0;
     log->previous = stored;
 }
 
 /* The last frame of what was committed: up to the first wrong one as SQLite takes it, and further if store/wal.h's rule tells that more was. */
 static uint64_t log_end(struct log_reader *log) {
-    const struct log_sum first = log->previous;
+    const struct wal_sum first = log->previous;
     bool whole = true, previous_commits = false;
     uint64_t end = 0;
     for (uint64_t k = 1; k <= log->frames; k++) {
@@ -143,7 +118,7 @@ static int apply_log(struct log_reader *log, uint64_t end, int fd) {
         if (transfer_write(fd, page, PAGE_BYTES, (uint64_t)(number - 1) * PAGE_BYTES) < 0)
             return store_error_from_errno(errno);
         if (log->right && log->commits)
-            pages = get32(log->frame + 4);
+            pages = wal_number(log->frame + 4);
     }
     if (pages != 0 && TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)pages * PAGE_BYTES)) < 0)
         return store_error_from_errno(errno);

@@ -7,11 +7,7 @@
 #define MAGIC   0x377f0682u /* the last bit says that checksums take the words as big endian */
 #define VERSION 3007000u
 
-struct wal_sum {
-    uint32_t a, b;
-};
-
-static uint32_t get32(const uint8_t *at) {
+uint32_t wal_number(const uint8_t *at) {
     uint32_t big;
     memcpy(&big, at, sizeof big);
     return be32toh(big);
@@ -23,14 +19,14 @@ static void put32(uint8_t *at, uint32_t value) {
 }
 
 uint32_t wal_frame_page(const uint8_t header[WAL_FRAME_HEADER_BYTES]) {
-    return get32(header);
+    return wal_number(header);
 }
 
-static struct wal_sum stored_sum(const uint8_t *at) {
-    return (struct wal_sum){get32(at), get32(at + 4)};
+struct wal_sum wal_sum_stored(const uint8_t *at) {
+    return (struct wal_sum){wal_number(at), wal_number(at + 4)};
 }
 
-static bool same_sum(struct wal_sum one, struct wal_sum other) {
+bool wal_sum_same(struct wal_sum one, struct wal_sum other) {
     return one.a == other.a && one.b == other.b;
 }
 
@@ -46,9 +42,20 @@ static struct wal_sum add_bytes(struct wal_sum sum, bool big_endian, const uint8
     return sum;
 }
 
-static struct wal_sum add_frame(struct wal_sum sum, bool big_endian, const uint8_t frame[WAL_FRAME_BYTES]) {
+struct wal_sum wal_sum_frame(struct wal_sum sum, bool big_endian, const uint8_t frame[WAL_FRAME_BYTES]) {
     sum = add_bytes(sum, big_endian, frame, 8);
     return add_bytes(sum, big_endian, frame + WAL_FRAME_HEADER_BYTES, PAGE_BYTES);
+}
+
+void wal_header_read(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *header) {
+    uint32_t magic = wal_number(bytes);
+    bool magic_right = (magic & ~1u) == MAGIC; /* zeros have a right checksum */
+    header->big_endian = magic_right ? magic & 1 : __BYTE_ORDER == __BIG_ENDIAN;
+    header->stored = wal_sum_stored(bytes + 24);
+    header->computed = add_bytes((struct wal_sum){0}, header->big_endian, bytes, 24);
+    header->right = magic_right && wal_number(bytes + 4) == VERSION && wal_number(bytes + 8) == PAGE_BYTES &&
+                    wal_sum_same(header->stored, header->computed);
+    memcpy(header->salts, bytes + 16, sizeof header->salts);
 }
 
 static int read_log(sqlite3_file *log, void *bytes, int length, int64_t offset) {
@@ -63,7 +70,7 @@ int wal_frame_sum(sqlite3_file *log, int64_t offset, uint8_t frame[WAL_FRAME_BYT
         result = read_log(log, before, sizeof before, sum_offset);
     if (result != SQLITE_OK)
         return result;
-    struct wal_sum sum = add_frame(stored_sum(before), get32(magic) & 1, frame);
+    struct wal_sum sum = wal_sum_frame(wal_sum_stored(before), wal_number(magic) & 1, frame);
     put32(frame + 16, sum.a);
     put32(frame + 20, sum.b);
     return SQLITE_OK;
@@ -81,15 +88,14 @@ struct wal_scan {
     uint8_t frame[WAL_FRAME_BYTES];
 };
 
-static void scan_header(struct wal_scan *scan, const uint8_t header[WAL_HEADER_BYTES]) {
-    uint32_t magic = get32(header);
-    bool magic_right = (magic & ~1u) == MAGIC;
-    scan->big_endian = magic_right ? magic & 1 : __BYTE_ORDER == __BIG_ENDIAN;
-    scan->stored = stored_sum(header + 24);
-    scan->computed = add_bytes((struct wal_sum){0}, scan->big_endian, header, 24);
-    scan->header_right = magic_right && get32(header + 4) == VERSION && get32(header + 8) == PAGE_BYTES &&
-                         same_sum(scan->stored, scan->computed);
-    memcpy(scan->salts, header + 16, sizeof scan->salts);
+static void scan_header(struct wal_scan *scan, const uint8_t bytes[WAL_HEADER_BYTES]) {
+    struct wal_header header;
+    wal_header_read(bytes, &header);
+    scan->big_endian = header.big_endian;
+    scan->header_right = header.right;
+    scan->stored = header.stored;
+    scan->computed = header.computed;
+    memcpy(scan->salts, header.salts, sizeof scan->salts);
 }
 
 /* Takes in the next frame. *right: it continues what the one before it carries; *follows: that, or what it should carry. Frames of an earlier
@@ -103,15 +109,15 @@ static int scan_frame(struct wal_scan *scan, uint64_t frame, bool *right, bool *
     /* The salts of a wrong header may be what is wrong in it. */
     bool any_salts = frame == 1 && !scan->header_right;
     bool ours = wal_frame_page(header) != 0 && (any_salts || memcmp(header + 8, scan->salts, sizeof scan->salts) == 0);
-    struct wal_sum stored = stored_sum(header + 16), computed = stored;
+    struct wal_sum stored = wal_sum_stored(header + 16), computed = stored;
     if (ours) {
         result = read_log(scan->log, header + WAL_FRAME_HEADER_BYTES, PAGE_BYTES,
                           wal_frame_offset(frame) + WAL_FRAME_HEADER_BYTES);
         if (result != SQLITE_OK)
             return result;
-        computed = add_frame(scan->stored, scan->big_endian, scan->frame);
-        *right = same_sum(computed, stored);
-        *follows = *right || same_sum(add_frame(scan->computed, scan->big_endian, scan->frame), stored);
+        computed = wal_sum_frame(scan->stored, scan->big_endian, scan->frame);
+        *right = wal_sum_same(computed, stored);
+        *follows = *right || wal_sum_same(wal_sum_frame(scan->computed, scan->big_endian, scan->frame), stored);
     }
     scan->stored = stored;
     scan->computed = computed;
@@ -134,7 +140,7 @@ static int scan_frames(struct wal_scan *scan, uint64_t frames, bool *damaged, ui
             broken = true;
             *frame = i;
         }
-        scan->commits = get32(scan->frame + 4) != 0;
+        scan->commits = wal_number(scan->frame + 4) != 0;
         if (!scan->header_right)
             memcpy(scan->salts, scan->frame + 8, sizeof scan->salts);
     }

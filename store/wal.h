@@ -30,6 +30,27 @@ static inline int64_t wal_frame_offset(uint64_t frame) {
     return WAL_HEADER_BYTES + (int64_t)(frame - 1) * WAL_FRAME_BYTES;
 }
 
+/* A number of a header. */
+uint32_t wal_number(const uint8_t *at);
+
+/* The checksums run through the log: each begins with the one before. */
+struct wal_sum {
+    uint32_t a, b;
+};
+struct wal_sum wal_sum_stored(const uint8_t *at);
+bool wal_sum_same(struct wal_sum one, struct wal_sum other);
+/* That of a frame behind what has the checksum `sum`. */
+struct wal_sum wal_sum_frame(struct wal_sum sum, bool big_endian, const uint8_t frame[WAL_FRAME_BYTES]);
+
+/* What a log begins with. */
+struct wal_header {
+    bool right; /* else the rest is what it says, and may be wrong */
+    bool big_endian;
+    uint8_t salts[8];
+    struct wal_sum stored, computed; /* the checksum that it carries, and the one that it should */
+};
+void wal_header_read(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *header);
+
 /* The page number in a frame's header. */
 uint32_t wal_frame_page(const uint8_t header[WAL_FRAME_HEADER_BYTES]);
 
