@@ -127,4 +127,57 @@ END
     expect_status 16 tidfs verify -n "$STORE"
 }
 
+# The log of a driver that was killed; 24 zeros have a right checksum, and are no header.
+test_a_log_without_its_header_is_read() {
+    new_store
+    mount_foreground commit-interval=1h
+    local i
+    for i in $(seq 10); do
+        echo "$i" >"$MNT/head/same"
+        commit "c$i" >/dev/null
+    done
+    kill -9 "$DRIVER"
+    wait "$DRIVER" 2>/dev/null || true
+    unmount_below "$DIR"
+    dd if=/dev/zero of="$STORE/tidfs.db-wal" bs=32 count=1 conv=notrunc status=none
+    expect_status 1 tidfs verify --repair "$STORE"
+    assert_match 'what is left' "$(tidfs cat --store "$STORE" now same)" '^(9|10)$'
+    assert_match 'the log' "$(tidfs log --store "$STORE")" ' c9$'
+}
+
+test_the_database_stays_its_owners() {
+    need_root
+    need sqlite3
+    make_history
+    chown 65534:100 "$STORE/tidfs.db"
+    chmod 640 "$STORE/tidfs.db"
+    zero_page "$(root_page entry)"
+    expect_status 1 tidfs verify --repair "$STORE"
+    assert_eq 'owner and mode' "$(stat -c '%u:%g %a' "$STORE/tidfs.db")" '65534:100 640'
+}
+
+test_nobody_gets_permissions_on_a_guess() {
+    need sqlite3
+    new_store
+    mount_store
+    local i page open pages
+    for i in $(seq 200); do
+        echo "$i" >"$MNT/head/$i"
+    done
+    commit >/dev/null
+    (cd "$MNT/head" && chmod 600 ./*)
+    commit >/dev/null
+    unmount
+    cp -a "$STORE" whole
+    pages=$(($(stat -c %s "$STORE/tidfs.db") / 4096))
+    for page in $(seq $((pages * 2 / 3)) 2 "$pages"); do
+        rm -rf "$STORE"
+        cp -a whole "$STORE"
+        zero_page "$page"
+        "$TIDFS" verify --repair "$STORE" >/dev/null 2>&1 || true
+        open=$("$TIDFS" ls -l --store "$STORE" now 2>/dev/null | grep -cE '^-...[r-]*r' || true)
+        assert_eq "files that others may read, page $page" "$open" 0
+    done
+}
+
 run_tests
