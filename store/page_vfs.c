@@ -8,10 +8,11 @@
 #include <time.h>
 #include <xxhash.h>
 
-#include "store/wal.h"
+#include "store/wal_writer.h"
 
 #define PAGE_COUNT_OFFSET 28      /* in the database */
 #define HEADER_BYTES      100     /* of the database, that may be read without a lock */
+#define WAL_LOCK_WRITE    0       /* among the locks of the log's index */
 #define READS_MOST        3       /* of a page that does not check */
 #define READ_AGAIN_NS     1000000 /* later, if it is page 1 */
 
@@ -24,12 +25,15 @@ struct summed_file {
     struct summed_file *database; /* whose log this is, or this itself */
 
     /* Of the database: */
+    struct summed_file *log; /* its log; NULL while that is not open */
     bool read_only;
     bool damaged; /* `damage` was met and not yet taken */
     struct page_damage damage;
 
     /* Of the log: */
-    int64_t header_offset; /* of the frame header that was written last; 0: none is waiting for its page */
+    struct wal_writer writer;
+    int64_t
+        header_offset; /* of a frame's header that waits for its page, behind what waits in `writer`; 0: none does */
     uint8_t header[WAL_FRAME_HEADER_BYTES]; /* that one */
 };
 
@@ -182,12 +186,27 @@ static int read_log_page(sqlite3_file *file, void *data, sqlite3_int64 offset) {
     return tell_damage(summed_file_of(file), PAGE_LOG_DAMAGED, number, frame_at(offset));
 }
 
+/* Writes all that waits. */
+static int log_flush(sqlite3_file *base) {
+    struct summed_file *file = summed_file_of(base);
+    sqlite3_file *real = below(base);
+    int64_t header_offset = file->header_offset;
+    file->header_offset = 0;
+    int result = wal_writer_flush(&file->writer);
+    if (result == SQLITE_OK && header_offset != 0)
+        result = real->pMethods->xWrite(real, file->header, sizeof file->header, header_offset);
+    return result;
+}
+
 /* Frames are read whole by a recovery, which has checked them all, and to sum frames anew. The header is read by a recovery alone. */
 static int log_read(sqlite3_file *file, void *data, int length, sqlite3_int64 offset) {
     sqlite3_file *real = below(file);
     bool damaged = false;
     uint64_t frame;
     enum log_part part = log_part(length, offset);
+    int flushed = log_flush(file);
+    if (flushed != SQLITE_OK)
+        return flushed;
     if (part == LOG_PAGE)
         return read_log_page(file, data, offset);
     if (part == LOG_HEADER) {
@@ -201,14 +220,12 @@ static int log_read(sqlite3_file *file, void *data, int length, sqlite3_int64 of
 }
 
 /* SQLite has summed the frame before the page got its sum, and knows nothing of that: so each frame is summed by what is really before it. */
-static int write_frame(sqlite3_file *file, const uint8_t *header, const void *page, sqlite3_int64 offset) {
-    sqlite3_file *real = below(file);
+static int write_frame(sqlite3_file *base, const uint8_t *header, const void *page, sqlite3_int64 offset) {
     uint8_t frame[WAL_FRAME_BYTES];
     memcpy(frame, header, WAL_FRAME_HEADER_BYTES);
     memcpy(frame + WAL_FRAME_HEADER_BYTES, page, PAGE_BYTES);
     put_sum(wal_frame_page(frame), frame + WAL_FRAME_HEADER_BYTES);
-    int result = wal_frame_sum(real, offset, frame);
-    return result == SQLITE_OK ? real->pMethods->xWrite(real, frame, sizeof frame, offset) : result;
+    return wal_writer_add(&summed_file_of(base)->writer, frame, offset);
 }
 
 /* A page that changed again in the transaction that logged it: SQLite sums all frames anew, by what it reads of them, at its end. */
@@ -226,26 +243,59 @@ static int rewrite_page(sqlite3_file *file, const void *data, sqlite3_int64 offs
 static int log_write(sqlite3_file *base, const void *data, int length, sqlite3_int64 offset) {
     struct summed_file *file = summed_file_of(base);
     sqlite3_file *real = below(base);
-    int64_t waiting = file->header_offset;
-    file->header_offset = 0;
-    switch (log_part(length, offset)) {
+    enum log_part part = log_part(length, offset);
+    if (part == LOG_PAGE && file->header_offset == offset - WAL_FRAME_HEADER_BYTES) {
+        file->header_offset = 0;
+        return write_frame(base, file->header, data, offset - WAL_FRAME_HEADER_BYTES);
+    }
+    /* A header whose page does not come next was summed anew alone. */
+    if (part != LOG_FRAME_HEADER || file->header_offset != 0) {
+        int result = log_flush(base);
+        if (result != SQLITE_OK)
+            return result;
+    }
+    switch (part) {
     case LOG_HEADER:
         return real->pMethods->xWrite(real, data, length, offset);
     case LOG_FRAME_HEADER:
-        /* Its page comes next, or it was summed anew alone. */
         memcpy(file->header, data, sizeof file->header);
         file->header_offset = offset;
-        return real->pMethods->xWrite(real, data, length, offset);
+        return SQLITE_OK;
     case LOG_FRAME:
         return write_frame(base, data, (const uint8_t *)data + WAL_FRAME_HEADER_BYTES, offset);
     case LOG_PAGE:
-        if (waiting != offset - WAL_FRAME_HEADER_BYTES)
-            return rewrite_page(base, data, offset);
-        return write_frame(base, file->header, data, waiting);
+        return rewrite_page(base, data, offset);
     case LOG_OTHER:
         break;
     }
     return SQLITE_IOERR_WRITE; /* not as SQLite writes a log of such pages */
+}
+
+/* What was never asked for belongs to no transaction that committed. */
+static int log_close(sqlite3_file *base) {
+    sqlite3_file *real = below(base);
+    struct summed_file *file = summed_file_of(base);
+    wal_writer_release(&file->writer);
+    file->database->log = NULL;
+    return real->pMethods->xClose(real);
+}
+
+static int log_truncate(sqlite3_file *base, sqlite3_int64 size) {
+    sqlite3_file *real = below(base);
+    int result = log_flush(base);
+    return result == SQLITE_OK ? real->pMethods->xTruncate(real, size) : result;
+}
+
+static int log_sync(sqlite3_file *base, int flags) {
+    sqlite3_file *real = below(base);
+    int result = log_flush(base);
+    return result == SQLITE_OK ? real->pMethods->xSync(real, flags) : result;
+}
+
+static int log_size(sqlite3_file *base, sqlite3_int64 *size) {
+    sqlite3_file *real = below(base);
+    int result = log_flush(base);
+    return result == SQLITE_OK ? real->pMethods->xFileSize(real, size) : result;
 }
 
 /* ---- what both have in common ---- */
@@ -263,11 +313,6 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 size) {
 static int file_sync(sqlite3_file *file, int flags) {
     sqlite3_file *real = below(file);
     return real->pMethods->xSync(real, flags);
-}
-
-static int file_size(sqlite3_file *file, sqlite3_int64 *size) {
-    sqlite3_file *real = below(file);
-    return real->pMethods->xFileSize(real, size);
 }
 
 /* SQLite reads nothing at all of a database that is shorter than its header says. Readers are told what the header says, so that what is
@@ -327,8 +372,15 @@ static int file_shm_map(sqlite3_file *file, int region, int size, int extend, vo
     return real->pMethods->xShmMap(real, region, size, extend, map);
 }
 
+/* With the lock on writing goes the right to write to the log. What waits then belongs to a transaction that was taken back, and its place to
+ * whoever writes next. */
 static int file_shm_lock(sqlite3_file *file, int offset, int count, int flags) {
     sqlite3_file *real = below(file);
+    struct summed_file *log = summed_file_of(file)->log;
+    if (log && offset == WAL_LOCK_WRITE && flags == (SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE)) {
+        wal_writer_drop(&log->writer);
+        log->header_offset = 0;
+    }
     return real->pMethods->xShmLock(real, offset, count, flags);
 }
 
@@ -343,17 +395,18 @@ static int file_shm_unmap(sqlite3_file *file, int remove_file) {
 }
 
 /* Version 2, without xFetch: invariant 5. */
-#define METHODS(read, write, size)                                                                                     \
+#define METHODS(close, read, write, truncate, sync, size)                                                              \
     {                                                                                                                  \
-        .iVersion = 2, .xClose = file_close, .xRead = (read), .xWrite = (write), .xTruncate = file_truncate,           \
-        .xSync = file_sync, .xFileSize = (size), .xLock = file_lock, .xUnlock = file_unlock,                           \
+        .iVersion = 2, .xClose = (close), .xRead = (read), .xWrite = (write), .xTruncate = (truncate),                 \
+        .xSync = (sync), .xFileSize = (size), .xLock = file_lock, .xUnlock = file_unlock,                              \
         .xCheckReservedLock = file_check_reserved_lock, .xFileControl = file_control, .xSectorSize = file_sector_size, \
         .xDeviceCharacteristics = file_device_characteristics, .xShmMap = file_shm_map, .xShmLock = file_shm_lock,     \
         .xShmBarrier = file_shm_barrier, .xShmUnmap = file_shm_unmap                                                   \
     }
 
-static const sqlite3_io_methods database_methods = METHODS(database_read, database_write, database_size);
-static const sqlite3_io_methods log_methods = METHODS(log_read, log_write, file_size);
+static const sqlite3_io_methods database_methods =
+    METHODS(file_close, database_read, database_write, file_truncate, file_sync, database_size);
+static const sqlite3_io_methods log_methods = METHODS(log_close, log_read, log_write, log_truncate, log_sync, log_size);
 
 /* ---- the VFS ---- */
 
@@ -378,7 +431,10 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *opened, in
     }
     file->base.pMethods = log ? &log_methods : &database_methods;
     file->read_only = (flags & SQLITE_OPEN_READONLY) != 0;
+    file->writer.log = real;
     file->database = log ? summed_file_of(sqlite3_database_file_object(name)) : file;
+    if (log)
+        file->database->log = file;
     return SQLITE_OK;
 }
 

@@ -22,6 +22,10 @@ uint32_t wal_frame_page(const uint8_t header[WAL_FRAME_HEADER_BYTES]) {
     return wal_number(header);
 }
 
+bool wal_frame_commits(const uint8_t header[WAL_FRAME_HEADER_BYTES]) {
+    return wal_number(header + 4) != 0;
+}
+
 struct wal_sum wal_sum_stored(const uint8_t *at) {
     return (struct wal_sum){wal_number(at), wal_number(at + 4)};
 }
@@ -62,18 +66,21 @@ static int read_log(sqlite3_file *log, void *bytes, int length, int64_t offset) 
     return log->pMethods->xRead(log, bytes, length, offset);
 }
 
-int wal_frame_sum(sqlite3_file *log, int64_t offset, uint8_t frame[WAL_FRAME_BYTES]) {
-    uint8_t magic[4], before[8];
+int wal_sum_before(sqlite3_file *log, int64_t offset, struct wal_sum *sum, bool *big_endian) {
+    uint8_t magic[4] = {0}, before[8] = {0};
     int64_t sum_offset = offset == WAL_HEADER_BYTES ? WAL_HEADER_BYTES - 8 : offset - WAL_FRAME_BYTES + 16;
     int result = read_log(log, magic, sizeof magic, 0);
     if (result == SQLITE_OK)
         result = read_log(log, before, sizeof before, sum_offset);
-    if (result != SQLITE_OK)
-        return result;
-    struct wal_sum sum = wal_sum_frame(wal_sum_stored(before), wal_number(magic) & 1, frame);
+    *sum = wal_sum_stored(before);
+    *big_endian = wal_number(magic) & 1;
+    return result;
+}
+
+void wal_frame_put_sum(struct wal_sum sum, bool big_endian, uint8_t frame[WAL_FRAME_BYTES]) {
+    sum = wal_sum_frame(sum, big_endian, frame);
     put32(frame + 16, sum.a);
     put32(frame + 20, sum.b);
-    return SQLITE_OK;
 }
 
 /* One look through a log. */
@@ -140,7 +147,7 @@ static int scan_frames(struct wal_scan *scan, uint64_t frames, bool *damaged, ui
             broken = true;
             *frame = i;
         }
-        scan->commits = wal_number(scan->frame + 4) != 0;
+        scan->commits = wal_frame_commits(scan->frame);
         if (!scan->header_right)
             memcpy(scan->salts, scan->frame + 8, sizeof scan->salts);
     }

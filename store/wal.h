@@ -54,8 +54,13 @@ void wal_header_read(const uint8_t bytes[WAL_HEADER_BYTES], struct wal_header *h
 /* The page number in a frame's header. */
 uint32_t wal_frame_page(const uint8_t header[WAL_FRAME_HEADER_BYTES]);
 
-/* Gives a frame that is to be written at `offset` of the log the checksum that fits its page and the frame before it. SQLite's error if that cannot be read. */
-int wal_frame_sum(sqlite3_file *log, int64_t offset, uint8_t frame[WAL_FRAME_BYTES]);
+/* Whether a frame is the last of a transaction. */
+bool wal_frame_commits(const uint8_t header[WAL_FRAME_HEADER_BYTES]);
+
+/* The checksum that the frame at `offset` of the log continues, and how the log's are made. SQLite's error if they cannot be read. */
+int wal_sum_before(sqlite3_file *log, int64_t offset, struct wal_sum *sum, bool *big_endian);
+/* Gives a frame the checksum that continues `sum`. */
+void wal_frame_put_sum(struct wal_sum sum, bool big_endian, uint8_t frame[WAL_FRAME_BYTES]);
 
 /* Looks through a log that nobody writes to. *damaged: a frame is, *frame (0: the header). SQLite's error if the log cannot be read. Cost: the log is read once. */
 int wal_check(sqlite3_file *log, bool *damaged, uint64_t *frame);

@@ -149,7 +149,7 @@ kill_and_look() {
         cat "$DIR/verify"
         fail "$what: the store does not verify"
     }
-    mount_store commit-interval=1h # on top of the dead mount
+    tidfs mount -o commit-interval=1h "$STORE" "$MNT" # on top of the dead mount, of which nothing can be asked
     assert_eq "mounts on the mount point after $what" "$(mounts_on "$MNT")" 1
     check_load "$scenario" "$i" "$log" >"$DIR/check" || {
         cat "$DIR/check"

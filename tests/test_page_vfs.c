@@ -152,6 +152,8 @@ static void test_page_vfs__pages_in_the_log_have_theirs(void **state) {
     for (size_t at = 32; at + 24 + 4096 <= length; at += 24 + 4096, frames++) {
         uint32_t number;
         memcpy(&number, log + at, sizeof number);
+        if (number == 0) /* room for more */
+            break;
         assert_true(has_sum(be32toh(number), log + at + 24));
     }
     assert_true(frames > 5);
@@ -301,6 +303,180 @@ static void test_page_vfs__the_rest_of_a_short_database_is_read(void **state) {
     assert_string_equal(list(f, ROOT_OID, 2), "two,five,six,");
 }
 
+/* ---- the files themselves, as SQLite never uses them or may one day ---- */
+
+struct files {
+    sqlite3 *db;
+    sqlite3_file *database, *log;
+};
+
+/* Of the store, with a transaction in its log. */
+static void open_files(struct fixture *f, struct files *files) {
+    commit_tree(f);
+    storage_close(f->storage);
+    f->storage = NULL;
+    assert_int_equal(sqlite3_open_v2(fixture_path(f, "tidfs.db"), &files->db, SQLITE_OPEN_READWRITE, PAGE_VFS),
+                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(files->db, "PRAGMA wal_autocheckpoint = 0; INSERT INTO meta VALUES('one', 1)", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_file_control(files->db, "main", SQLITE_FCNTL_FILE_POINTER, &files->database), SQLITE_OK);
+    assert_int_equal(sqlite3_file_control(files->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &files->log), SQLITE_OK);
+}
+
+static int read_at(sqlite3_file *file, void *data, int length, int64_t offset) {
+    return file->pMethods->xRead(file, data, length, offset);
+}
+
+static int write_at(sqlite3_file *file, const void *data, int length, int64_t offset) {
+    return file->pMethods->xWrite(file, data, length, offset);
+}
+
+static void test_page_vfs__only_whole_pages_are_written(void **state) {
+    struct fixture *f = *state;
+    struct files files;
+    uint8_t pages[2 * PAGE_BYTES + 1] = {0}, part[200];
+    open_files(f, &files);
+    assert_int_equal(write_at(files.database, pages, 100, 0), SQLITE_IOERR_WRITE);
+    assert_int_equal(write_at(files.database, pages, PAGE_BYTES, 100), SQLITE_IOERR_WRITE);
+    assert_int_equal(write_at(files.database, pages, PAGE_BYTES + 1, 0), SQLITE_IOERR_WRITE);
+    /* Several at once, each with a sum of its own; and what is read across their border. */
+    const int64_t end = INT64_C(100) * PAGE_BYTES;
+    memset(pages, 1, sizeof pages);
+    assert_int_equal(write_at(files.database, pages, 2 * PAGE_BYTES, end), SQLITE_OK);
+    memset(pages, 0, sizeof pages);
+    assert_int_equal(read_at(files.database, pages, 2 * PAGE_BYTES, end), SQLITE_OK);
+    assert_true(has_sum(101, pages));
+    assert_true(has_sum(102, pages + PAGE_BYTES));
+    assert_int_equal(read_at(files.database, part, sizeof part, end + PAGE_BYTES - 150), SQLITE_OK);
+    assert_memory_equal(part, pages + PAGE_BYTES - 150, sizeof part);
+    assert_int_equal(files.database->pMethods->xTruncate(files.database, end), SQLITE_OK);
+    assert_int_equal(sqlite3_close(files.db), SQLITE_OK);
+}
+
+static void test_page_vfs__damage_is_told_once(void **state) {
+    struct fixture *f = *state;
+    struct files files;
+    struct page_damage damage;
+    uint8_t page[PAGE_BYTES];
+    char text[128];
+    open_files(f, &files);
+    assert_false(page_vfs_take_damage(files.db, &damage));
+    assert_int_equal(read_at(files.database, page, sizeof page, INT64_C(5000) * PAGE_BYTES), SQLITE_IOERR_DATA);
+    assert_true(page_vfs_take_damage(files.db, &damage));
+    assert_int_equal(damage.kind, PAGE_MISSING);
+    assert_int_equal(damage.page, 5001);
+    assert_false(page_vfs_take_damage(files.db, &damage));
+    /* A page of the log that is not there, told of the database. */
+    assert_int_equal(read_at(files.log, page, sizeof page, wal_frame_offset(5000) + WAL_FRAME_HEADER_BYTES),
+                     SQLITE_IOERR_DATA);
+    assert_true(page_vfs_take_damage(files.db, &damage));
+    assert_int_equal(damage.kind, PAGE_LOG_DAMAGED);
+    assert_int_equal(damage.frame, 5000);
+    page_damage_text(&damage, text, sizeof text);
+    assert_non_null(strstr(text, "in frame 5000 of the write-ahead log"));
+    damage.kind = (enum page_damage_kind)99;
+    page_damage_text(&damage, text, sizeof text);
+    assert_string_equal(text, "?");
+    assert_int_equal(sqlite3_close(files.db), SQLITE_OK);
+}
+
+/* A database in the making is no damage. */
+static void test_page_vfs__an_empty_file_is_a_short_read(void **state) {
+    struct fixture *f = *state;
+    uint8_t page[PAGE_BYTES];
+    sqlite3 *db;
+    sqlite3_file *file;
+    memset(page, 1, sizeof page);
+    assert_int_equal(
+        sqlite3_open_v2(fixture_path(f, "empty"), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, PAGE_VFS),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file), SQLITE_OK);
+    assert_int_equal(read_at(file, page, sizeof page, 0), SQLITE_IOERR_SHORT_READ);
+    for (size_t i = 0; i < sizeof page; i++)
+        assert_int_equal(page[i], 0);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void test_page_vfs__other_writes_to_the_log_are_refused(void **state) {
+    static const uint8_t bytes[PAGE_BYTES];
+    struct fixture *f = *state;
+    struct files files;
+    uint32_t magic;
+    open_files(f, &files);
+    assert_int_equal(read_at(files.log, &magic, sizeof magic, 0), SQLITE_OK);
+    assert_int_equal(be32toh(magic) & ~1u, 0x377f0682);
+    assert_int_equal(write_at(files.log, bytes, 4, 0), SQLITE_IOERR_WRITE);
+    assert_int_equal(write_at(files.log, bytes, 10, 5), SQLITE_IOERR_WRITE);
+    assert_int_equal(write_at(files.log, bytes, 100, wal_frame_offset(2)), SQLITE_IOERR_WRITE);
+    assert_int_equal(write_at(files.log, bytes, 100, wal_frame_offset(2) + WAL_FRAME_HEADER_BYTES), SQLITE_IOERR_WRITE);
+    /* A page that no header was written for. */
+    assert_int_equal(write_at(files.log, bytes, PAGE_BYTES, wal_frame_offset(5000) + WAL_FRAME_HEADER_BYTES),
+                     SQLITE_IOERR_WRITE);
+    assert_int_equal(
+        sqlite3_exec(files.db, "INSERT INTO meta VALUES('two', 2); PRAGMA integrity_check", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(files.db), SQLITE_OK);
+}
+
+/* The frames that are in the log: those before the first whose page is 0. */
+static uint64_t count_frames(struct fixture *f, uint8_t last[WAL_FRAME_BYTES]) {
+    size_t length;
+    uint64_t frames = 0;
+    uint8_t *bytes = read_whole(f, "tidfs.db-wal", &length);
+    while ((size_t)wal_frame_offset(frames + 2) <= length && wal_frame_page(bytes + wal_frame_offset(frames + 1)) != 0)
+        frames++;
+    assert_true(frames > 0);
+    memcpy(last, bytes + wal_frame_offset(frames), WAL_FRAME_BYTES);
+    free(bytes);
+    return frames;
+}
+
+/* In whichever pieces frames are written, what is in the file then is a log. */
+static void test_page_vfs__frames_may_be_written_in_pieces_or_whole(void **state) {
+    struct fixture *f = *state;
+    struct files files;
+    uint8_t frame[WAL_FRAME_BYTES], found[WAL_FRAME_BYTES];
+    sqlite3_int64 size;
+    open_files(f, &files);
+    uint64_t frames = count_frames(f, frame);
+    const int64_t first = wal_frame_offset(frames + 1);
+    /* Whole; as header and page; a header twice; the page once more. */
+    assert_int_equal(write_at(files.log, frame, WAL_FRAME_BYTES, first), SQLITE_OK);
+    assert_int_equal(write_at(files.log, frame, WAL_FRAME_HEADER_BYTES, first + WAL_FRAME_BYTES), SQLITE_OK);
+    assert_int_equal(write_at(files.log, frame + WAL_FRAME_HEADER_BYTES, PAGE_BYTES,
+                              first + WAL_FRAME_BYTES + WAL_FRAME_HEADER_BYTES),
+                     SQLITE_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write_at(files.log, frame, WAL_FRAME_HEADER_BYTES, first + INT64_C(2) * WAL_FRAME_BYTES),
+                         SQLITE_OK);
+    assert_int_equal(write_at(files.log, frame + WAL_FRAME_HEADER_BYTES, PAGE_BYTES,
+                              first + INT64_C(2) * WAL_FRAME_BYTES + WAL_FRAME_HEADER_BYTES),
+                     SQLITE_OK);
+    assert_int_equal(write_at(files.log, frame + WAL_FRAME_HEADER_BYTES, PAGE_BYTES,
+                              first + INT64_C(2) * WAL_FRAME_BYTES + WAL_FRAME_HEADER_BYTES),
+                     SQLITE_OK);
+    /* A header alone waits for its page, and is there for whoever reads, asks for the size, or syncs. */
+    assert_int_equal(write_at(files.log, frame, WAL_FRAME_HEADER_BYTES, first + INT64_C(3) * WAL_FRAME_BYTES),
+                     SQLITE_OK);
+    assert_int_equal(read_at(files.log, found, WAL_FRAME_HEADER_BYTES, first + INT64_C(3) * WAL_FRAME_BYTES),
+                     SQLITE_OK);
+    assert_memory_equal(found, frame, 8);
+    assert_int_equal(files.log->pMethods->xSync(files.log, SQLITE_SYNC_NORMAL), SQLITE_OK);
+    assert_int_equal(files.log->pMethods->xFileSize(files.log, &size), SQLITE_OK);
+    assert_true(size >= first + INT64_C(3) * WAL_FRAME_BYTES + WAL_FRAME_HEADER_BYTES);
+    assert_int_equal(count_frames(f, found), frames + 4);
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(read_at(files.log, found, PAGE_BYTES, wal_frame_offset(frames + i) + WAL_FRAME_HEADER_BYTES),
+                         SQLITE_OK);
+        assert_memory_equal(found, frame + WAL_FRAME_HEADER_BYTES, PAGE_BYTES);
+    }
+    assert_int_equal(files.log->pMethods->xTruncate(files.log, first), SQLITE_OK);
+    assert_int_equal(sqlite3_close(files.db), SQLITE_OK);
+    open_store(f, true);
+    assert_string_equal(list(f, ROOT_OID, 2), "two,five,six,");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -313,6 +489,11 @@ int main(void) {
         TEST(test_page_vfs__damage_in_the_log_stays_there),
         TEST(test_page_vfs__damage_is_named),
         TEST(test_page_vfs__the_rest_of_a_short_database_is_read),
+        TEST(test_page_vfs__only_whole_pages_are_written),
+        TEST(test_page_vfs__damage_is_told_once),
+        TEST(test_page_vfs__an_empty_file_is_a_short_read),
+        TEST(test_page_vfs__other_writes_to_the_log_are_refused),
+        TEST(test_page_vfs__frames_may_be_written_in_pieces_or_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
