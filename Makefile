@@ -89,7 +89,7 @@ ifneq ($(filter tsan,$(variant)),)
 instrument += -fsanitize=thread -fno-omit-frame-pointer
 endif
 ifneq ($(filter cov,$(variant)),)
-instrument += --coverage -O0
+instrument += --coverage -O0 -DMEASURING # for tests/child.h
 endif
 ifneq ($(filter fuzz,$(variant)),)
 instrument += -fsanitize=fuzzer-no-link
@@ -138,7 +138,7 @@ $(1:tests/%.c=$(O)/tests/%): $(1:%.c=$(O)/%.o) $(patsubst %.c,$(O)/%.o,$(call pa
 endef
 $(foreach program,$(unit_sources) $(tool_sources) $(fuzz_sources),$(eval $(call program_depends,$(program))))
 
-$(O)/tests/test_driver_faults: $(O)/tests/faults_inject.o
+$(O)/tests/test_driver_faults $(O)/tests/test_history_faults: $(O)/tests/faults_inject.o
 
 # ---- What a test stands in for: calls of the project's own objects that go to the test's __wrap_CALL instead, by program.
 # All that tests/faults_inject.c stands in for.
@@ -150,12 +150,24 @@ inject_calls := malloc calloc realloc reallocarray strdup strndup open_memstream
     sqlite3_prepare_v3 sqlite3_exec sqlite3_bind_null sqlite3_bind_int64 sqlite3_bind_blob64 sqlite3_bind_text64 \
     sqlite3_wal_checkpoint_v2 sqlite3_file_control
 wrap_test_faults := $(inject_calls)
+wrap_test_history_faults := $(inject_calls)
 wrap_test_driver_faults := $(inject_calls) eventfd signalfd fopen64 poll read write
 wrap_test_model := clock_gettime
+wrap_test_text := dlopen dlsym
+wrap_test_restore_run := restore_plan_make
+wrap_test_history_errors := storage_transaction_at
+wrap_test_head_room := statvfs64 malloc
+wrap_test_head_memory := malloc calloc realloc
+wrap_test_store_edges := getpwuid_r
+wrap_test_body_order := pread64 pwrite64 fdatasync fstatat64
+wrap_fuzz_command := fopen64 open64 ioctl syncfs writer_lock_acquire
+wrap_test_storage_open := sqlite3_step
+wrap_test_storage_verify_rules := clock_gettime pread64 sqlite3_step
+wrap_test_storage_checkpoint := sqlite3_wal_hook sqlite3_wal_checkpoint_v2 pthread_cond_timedwait
 # ----
 
 # The tools that are about the store's own code.
-$(O)/tests/tool_sql $(O)/tests/tool_hostile: $(O)/libtidfs.a
+$(O)/tests/tool_sql $(O)/tests/tool_hostile $(O)/tests/tool_growth: $(O)/libtidfs.a
 
 $(unit_programs): $(O)/tests/%: $(support_sources:%.c=$(O)/%.o) $(O)/libtidfs.a
 	$(say) LINK $@
@@ -166,11 +178,12 @@ $(tool_programs):
 	$(Q)$(link) -o $@ $^ $(libs)
 
 $(O)/tests/fuzz_requests: $(O)/tests/fake_kernel.o $(O)/tests/fake_requests.o $(O)/tests/fake_store.o
-$(O)/tests/fuzz_store: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o
+$(O)/tests/fuzz_restore: $(O)/tests/fake_store.o
+$(O)/tests/fuzz_command $(O)/tests/fuzz_store: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o
 
-$(fuzz_programs): $(O)/libtidfs.a
+$(fuzz_programs): $(O)/tests/%: $(O)/libtidfs.a
 	$(say) LINK $@
-	$(Q)$(link) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(O)/libtidfs.a $(libs)
+	$(Q)$(link) -fsanitize=fuzzer $(addprefix -Wl$(comma)--wrap=,$(wrap_$*)) -o $@ $(filter %.o,$^) $(O)/libtidfs.a $(libs)
 
 # Changes when the flags or the set of sources do, and only then; everything depends on it.
 $(O)/flags: FORCE
@@ -252,7 +265,8 @@ check-fuzz: ## run each fuzzer for FUZZ_SECONDS
 fuzz-built: $(fuzz_programs)
 	$(Q)for fuzzer in $(fuzz_programs); do \
 	    corpus=$(O)/corpus/$${fuzzer##*/}; mkdir -p "$$corpus" && \
-	    $$fuzzer -max_total_time=$(strip $(FUZZ_SECONDS)) -print_final_stats=1 -artifact_prefix="$$corpus-" "$$corpus" \
+	    $$fuzzer -max_total_time=$(strip $(FUZZ_SECONDS)) -print_final_stats=1 -artifact_prefix="$$corpus-" \
+	        $$(ls -d tests/data/$${fuzzer##*/}.dict 2>/dev/null | sed s/^/-dict=/) "$$corpus" \
 	        $$(ls -d tests/data/$${fuzzer##*/} 2>/dev/null) || exit 1; \
 	done
 

@@ -181,25 +181,26 @@ static void print_field(const char *text, bool null, char separator) {
     (void)putchar(null ? 0 : separator);
 }
 
-static bool print_name_status(struct store *store, const struct change *change, bool null) {
+static enum change_printed print_name_status(struct store *store, const struct change *change, bool null) {
     char letter = patch_letter(change);
     if (!letter)
-        return true;
+        return CHANGES_PRINTED;
     if (letter != 'R') {
         printf("%c%c", letter, null ? 0 : '\t');
         print_field(letter == 'D' ? change->old_path : change->new_path, null, '\n');
-        return true;
+        return CHANGES_PRINTED;
     }
     struct patch_measure measure;
     struct error err = {0};
-    if (patch_measure(store, change, &measure, &err)) {
+    int rc = patch_measure(store, change, &measure, &err);
+    if (rc)
         output_error("%s", err.text);
-        return false;
-    }
-    printf("R%03u%c", measure.similarity, null ? 0 : '\t');
+    if (rc && !store_error_is_damage(rc))
+        return CHANGES_NOT_PRINTED;
+    printf("R%03u%c", rc ? 0 : measure.similarity, null ? 0 : '\t');
     print_field(change->old_path, null, '\t');
     print_field(change->new_path, null, '\n');
-    return true;
+    return rc ? CHANGES_PRINTED_IN_PART : CHANGES_PRINTED;
 }
 
 /* ---------------------------------------------------------------- patches */
@@ -229,7 +230,16 @@ static void print_coloured(const char *text, size_t length) {
     }
 }
 
-static bool print_patch(struct store *store, const struct change *change) {
+/* A line that patch(1) and git skip. */
+static void print_patch_remark(const char *text) {
+    (void)fputs(colour(COLOUR_DIM), stdout);
+    (void)fputs("tidfs: ", stdout);
+    output_text(stdout, text, strlen(text));
+    (void)fputs(colour(COLOUR_NONE), stdout);
+    (void)putchar('\n');
+}
+
+static enum change_printed print_patch(struct store *store, const struct change *change) {
     struct error err = {0};
     int rc;
     if (!*colour(COLOUR_ADDED)) {
@@ -245,9 +255,13 @@ static bool print_patch(struct store *store, const struct change *change) {
             print_coloured(text, length);
         free(text);
     }
+    if (rc && store_error_is_damage(rc)) {
+        print_patch_remark(err.text);
+        return CHANGES_PRINTED_IN_PART;
+    }
     if (rc)
         output_error("%s", err.text[0] ? err.text : store_error_text(rc));
-    return rc == 0;
+    return rc ? CHANGES_NOT_PRINTED : CHANGES_PRINTED;
 }
 
 /* ---------------------------------------------------------------- JSON */
@@ -293,7 +307,7 @@ static void print_json(const struct change *change) {
         const char *name;
     } names[] = {
         {CHANGED_CONTENT, "content"}, {CHANGED_MODE, "mode"},   {CHANGED_OWNER, "owner"},
-        {CHANGED_XATTR, "xattr"},     {CHANGED_TIMES, "times"},
+        {CHANGED_XATTR, "xattr"},     {CHANGED_TIMES, "times"}, {CHANGED_UNREAD, "unread"},
     };
     struct json json;
     json_init(&json, stdout);
@@ -317,16 +331,65 @@ static void print_json(const struct change *change) {
     json_end_object(&json);
 }
 
+/* ---------------------------------------------------------------- gaps */
+
+/* "what it was before: lost". */
+static const char *gap_text(const struct change_gap *gap, char text[64]) {
+    const char *what = !gap->names ? "what it was" : gap->directory ? "names in it" : "names of it";
+    const char *when = gap->old && gap->new ? "before and after" : gap->old ? "before" : "after";
+    (void)snprintf(text, 64, "%s %s: %s", what, when, gap->why == STORE_LOST ? "lost" : "damaged");
+    return text;
+}
+
+static void print_json_gap(const struct change_gap *gap) {
+    struct json json;
+    json_init(&json, stdout);
+    json_begin_object(&json, NULL);
+    json_string(&json, "kind", "unknown");
+    json_string(&json, "path", gap->path);
+    json_string(&json, "unknown", gap->names ? "names" : "object");
+    json_begin_array(&json, "sides", false);
+    if (gap->old)
+        json_string(&json, NULL, "old");
+    if (gap->new)
+        json_string(&json, NULL, "new");
+    json_end_array(&json);
+    json_string(&json, "why", gap->why == STORE_LOST ? "lost" : "damaged");
+    json_end_object(&json);
+}
+
+static void print_gap(const struct change_output *output, const struct change_gap *gap) {
+    const struct change_side side = {.mode = gap->directory ? S_IFDIR : S_IFREG};
+    const char *path = *gap->path ? gap->path : ".";
+    char text[64], *line = NULL;
+    (void)gap_text(gap, text);
+    if (output->formats & CHANGE_FORMAT_JSON) {
+        print_json_gap(gap);
+    } else if (output->formats & CHANGE_FORMAT_LIST) {
+        printf("%s?%s  ", colour(COLOUR_HUNK), colour(COLOUR_NONE));
+        print_path(gap->path, &side);
+        printf("  %s(%s)%s\n", colour(COLOUR_DIM), text, colour(COLOUR_NONE));
+    } else if ((output->formats & CHANGE_FORMAT_PATCH) && asprintf(&line, "%s: %s", path, text) >= 0) {
+        print_patch_remark(line);
+        free(line);
+    } else {
+        output_error("%s: %s", path, text);
+    }
+}
+
 /* ---------------------------------------------------------------- lists */
 
-static bool print_change(const struct change_output *output, struct store *store, const struct change *change) {
+static enum change_printed print_change(const struct change_output *output, struct store *store,
+                                        const struct change *change) {
     if (output->formats & CHANGE_FORMAT_LIST)
         print_line(change);
     if (output->formats & CHANGE_FORMAT_JSON)
         print_json(change);
     if (output->formats & CHANGE_FORMAT_NAME_STATUS)
         return print_name_status(store, change, output->null);
-    return !(output->formats & CHANGE_FORMAT_PATCH) || print_patch(store, change);
+    if (output->formats & CHANGE_FORMAT_PATCH)
+        return print_patch(store, change);
+    return (change->what & CHANGED_UNREAD) ? CHANGES_PRINTED_IN_PART : CHANGES_PRINTED;
 }
 
 static size_t count_shown(const struct change_output *output, const struct change_list *list) {
@@ -338,21 +401,31 @@ static size_t count_shown(const struct change_output *output, const struct chang
     return count;
 }
 
-bool change_output_print(const struct change_output *output, struct store *store, const struct change_list *list,
-                         size_t *shown) {
+enum change_printed change_output_print(const struct change_output *output, struct store *store,
+                                        const struct change_list *list, size_t *shown) {
+    bool whole = list->gap_count == 0;
+    enum change_printed printed;
     if (shown)
         *shown = count_shown(output, list);
     if (output->formats & CHANGE_FORMAT_STAT) {
-        if (!change_stat_print(store, list))
-            return false;
-        if (output->formats == CHANGE_FORMAT_STAT)
-            return true;
-        if (list->count > 0)
+        printed = change_stat_print(store, list);
+        if (printed == CHANGES_NOT_PRINTED)
+            return printed;
+        whole &= printed == CHANGES_PRINTED;
+        if (output->formats != CHANGE_FORMAT_STAT && list->count > 0)
             (void)putchar('\n');
     }
-    for (size_t i = 0; i < list->count && !ferror(stdout); i++) {
-        if (!print_change(output, store, &list->items[i]))
-            return false;
+    for (size_t i = 0; output->formats != CHANGE_FORMAT_STAT && i < list->count && !ferror(stdout); i++) {
+        printed = print_change(output, store, &list->items[i]);
+        if (printed == CHANGES_NOT_PRINTED)
+            return printed;
+        whole &= printed == CHANGES_PRINTED;
     }
-    return true;
+    for (size_t i = 0; i < list->gap_count && !ferror(stdout); i++)
+        print_gap(output, &list->gaps[i]);
+    return whole ? CHANGES_PRINTED : CHANGES_PRINTED_IN_PART;
+}
+
+void change_output_say_in_part(void) {
+    output_error("not all of it can be told: some is lost or damaged, as said there; `tidfs verify` tells all that is");
 }

@@ -6,6 +6,8 @@
  *     patch        history/patch.h
  *     json         an object for each change, one a line
  *
+ * What is lost or damaged is named: with list, patch and json among the rest on stdout, else on stderr; and the rest is told.
+ *
  * A directory's path ends in a slash, except where git's form is printed. Names are quoted where they would break a line or move the cursor;
  * with `null` they are written as they are, and each ends in a zero byte.
  *
@@ -60,9 +62,14 @@ void change_output_prepare(const struct change_output *output, struct diff_optio
 /* diff_run with the options as prepared, showing progress. False: said on stderr what is wrong. */
 bool change_output_find(const struct change_output *output, struct store *store, const struct diff_options *options,
                         struct change_list *list);
-/* Prints the list, of a diff_run with such options. *shown (may be NULL) is how many of the changes the formats have words for. False: said on stderr
- * what is wrong; what was printed before stays. */
-bool change_output_print(const struct change_output *output, struct store *store, const struct change_list *list,
-                         size_t *shown);
+/* Prints the list, of a diff_run with such options. *shown (may be NULL) is how many of the changes the formats have words for. */
+enum change_printed {
+    CHANGES_PRINTED,
+    CHANGES_PRINTED_IN_PART, /* the rest is lost or damaged, and named: change_output_say_in_part is due, once */
+    CHANGES_NOT_PRINTED,     /* said on stderr what is wrong; what was printed before stays */
+};
+enum change_printed change_output_print(const struct change_output *output, struct store *store,
+                                        const struct change_list *list, size_t *shown);
+void change_output_say_in_part(void);
 
 #endif

@@ -18,6 +18,7 @@ struct row {
     char *name; /* owned */
     struct patch_measure measure;
     uint64_t old_size, new_size;
+    const char *unread; /* why there are no lines, though it is text perhaps; NULL: there are */
 };
 
 struct table {
@@ -119,6 +120,11 @@ static size_t terminal_width(void) {
     return COLUMNS_DEFAULT;
 }
 
+/* What stands in the place of a number of lines; NULL: the number does. */
+static const char *label(const struct row *row) {
+    return row->unread ? row->unread : row->measure.binary ? "Bin" : NULL;
+}
+
 static int64_t growth(const struct row *row) {
     return (int64_t)row->new_size - (int64_t)row->old_size;
 }
@@ -130,8 +136,8 @@ static void set_widths(struct table *table) {
         char text[24];
         uint64_t lines = row->measure.added + row->measure.removed;
         table->name_width = larger(table->name_width, strlen(row->name));
-        table->lines_width = larger(table->lines_width, row->measure.binary ? strlen("Bin") : digits(lines));
-        if (!row->measure.binary)
+        table->lines_width = larger(table->lines_width, label(row) ? strlen(label(row)) : digits(lines));
+        if (!label(row))
             table->bytes_width =
                 larger(table->bytes_width, (size_t)snprintf(text, sizeof text, "%+" PRId64, growth(row)));
         if (lines > table->most)
@@ -185,8 +191,8 @@ static void print_row(const struct table *table, const struct row *row) {
     const struct patch_measure *measure = &row->measure;
     (void)putchar(' ');
     print_name(row->name, table->name_width);
-    if (measure->binary) {
-        printf(" | %*s %" PRIu64 " -> %" PRIu64 " bytes\n", (int)table->lines_width, "Bin", row->old_size,
+    if (label(row)) {
+        printf(" | %*s %" PRIu64 " -> %" PRIu64 " bytes\n", (int)table->lines_width, label(row), row->old_size,
                row->new_size);
         return;
     }
@@ -224,14 +230,15 @@ static void print_totals(const struct table *table) {
     printf(", %+" PRId64 " byte%s\n", bytes, bytes == 1 || bytes == -1 ? "" : "s");
 }
 
-static bool measure_all(struct table *table, struct store *store, const struct change_list *list) {
+static enum change_printed measure_all(struct table *table, struct store *store, const struct change_list *list) {
+    enum change_printed result = CHANGES_PRINTED;
     struct progress progress;
     struct error err = {0};
     progress_init(&progress, "comparing files");
     table->rows = calloc(list->count ? list->count : 1, sizeof *table->rows);
     if (!table->rows) {
         output_error("out of memory");
-        return false;
+        return CHANGES_NOT_PRINTED;
     }
     for (size_t i = 0; i < list->count; i++) {
         const struct change *change = &list->items[i];
@@ -248,17 +255,22 @@ static bool measure_all(struct table *table, struct store *store, const struct c
         if (rc) {
             progress_clear(&progress);
             output_error("%s", err.text);
-            return false;
+        }
+        if (rc && !store_error_is_damage(rc))
+            return CHANGES_NOT_PRINTED;
+        if (rc) {
+            row->unread = rc == STORE_LOST ? "Lost" : "Damaged";
+            result = CHANGES_PRINTED_IN_PART;
         }
     }
     progress_clear(&progress);
-    return true;
+    return result;
 }
 
-bool change_stat_print(struct store *store, const struct change_list *list) {
+enum change_printed change_stat_print(struct store *store, const struct change_list *list) {
     struct table table = {0};
-    bool measured = measure_all(&table, store, list);
-    if (measured && table.count > 0) {
+    enum change_printed measured = measure_all(&table, store, list);
+    if (measured != CHANGES_NOT_PRINTED && table.count > 0) {
         set_widths(&table);
         for (size_t i = 0; i < table.count && !ferror(stdout); i++)
             print_row(&table, &table.rows[i]);

@@ -9,9 +9,10 @@
 #ifndef TIDFS_FS_CHANGE_STAT_H
 #define TIDFS_FS_CHANGE_STAT_H
 
-#include "history/diff.h"
+#include "fs/change_output.h"
 
-/* Prints the table of those changes that git would notice. False: said on stderr what is wrong; nothing was printed. */
-bool change_stat_print(struct store *store, const struct change_list *list);
+/* Prints the table of those changes that git would notice; in the place of lines, it says what cannot be read, and the names of these stand on
+ * stderr. CHANGES_NOT_PRINTED: nothing was. */
+enum change_printed change_stat_print(struct store *store, const struct change_list *list);
 
 #endif

@@ -221,9 +221,12 @@ static bool print(const struct request *request, const struct subject *subject, 
     size_t shown = 0;
     colour_init(request->common->colour);
     pager_begin(!request->common->no_pager);
-    bool printed = change_output_print(&request->output, subject->store, changes, &shown);
+    enum change_printed printed = change_output_print(&request->output, subject->store, changes, &shown);
     *different = shown > 0;
-    return output_finish() == EXIT_DONE && printed;
+    bool written = output_finish() == EXIT_DONE;
+    if (printed == CHANGES_PRINTED_IN_PART)
+        change_output_say_in_part();
+    return written && printed == CHANGES_PRINTED;
 }
 
 static bool compare(const struct request *request, struct subject *subject, bool *different) {

@@ -48,8 +48,11 @@ static int facts_gather(struct facts *facts, const struct subject *subject) {
         rc = get_transaction(storage, facts->state.last_seq, &facts->last);
     if (rc == 0)
         rc = get_transaction(storage, facts->state.horizon, &facts->horizon);
-    if (rc == 0)
+    if (rc == 0) {
         rc = storage_tag_list(storage, &facts->tags, &facts->tag_count);
+        if (rc == STORE_CORRUPT)
+            rc = 0; /* those that can be read count; of the others the log tells */
+    }
     if (rc == 0)
         rc = storage_space(storage, &facts->database_bytes, &facts->body_bytes);
     if (rc == 0) {

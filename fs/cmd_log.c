@@ -47,6 +47,7 @@ struct log_reader {
     struct log_walk *walk;
     struct timespec flushed;
     uint64_t seen, shown;
+    bool in_part; /* something of what was shown is lost or damaged */
 };
 
 /* ---------------------------------------------------------------- one transaction */
@@ -83,7 +84,7 @@ static void print_line(const struct transaction *transaction, bool utc) {
 }
 
 /* What it changed, of the paths if there are any. */
-static bool print_changes(const struct log_reader *reader, const struct transaction *transaction) {
+static bool print_changes(struct log_reader *reader, const struct transaction *transaction) {
     struct store *store = reader->subject->store;
     struct diff_options options = {
         .before_a = transaction->seq,
@@ -99,9 +100,10 @@ static bool print_changes(const struct log_reader *reader, const struct transact
     }
     if (!change_output_find(&reader->request->changes, store, &options, &changes))
         return false;
-    bool printed = change_output_print(&reader->request->changes, store, &changes, NULL);
+    enum change_printed printed = change_output_print(&reader->request->changes, store, &changes, NULL);
     change_list_release(&changes);
-    return printed;
+    reader->in_part |= printed == CHANGES_PRINTED_IN_PART;
+    return printed != CHANGES_NOT_PRINTED;
 }
 
 /* The first line is seen at once, and the others soon, however long it takes to find the next. */
@@ -218,6 +220,9 @@ static bool open_walk(struct log_reader *reader) {
     if (rc == STORE_ABSENT)
         view_limit_say_absent(reader->subject, reader->options.paths[absent], reader->request->paths[absent],
                               reader->options.range.last, reader->request->utc);
+    else if (rc == STORE_LOST && reader->request->path_count > 0)
+        output_error("%s: nobody knows what it was: names above it are lost, as `tidfs verify --repair` put on record",
+                     reader->request->paths[absent]);
     else if (rc)
         fail_to_read(reader, rc);
     return rc == 0;
@@ -249,7 +254,7 @@ static int show_all(struct log_reader *reader) {
     }
     if (rc < 0)
         fail_to_read(reader, rc);
-    return done && rc >= 0 ? EXIT_DONE : EXIT_FAILED;
+    return done && rc >= 0 && !reader->in_part ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* The newest `most`, of which the oldest is shown first: they are found before the first can be shown. */
@@ -287,7 +292,7 @@ static int show_newest_reversed(struct log_reader *reader) {
     if (rc < 0)
         fail_to_read(reader, rc);
     free(seqs);
-    return done && rc >= 0 ? EXIT_DONE : EXIT_FAILED;
+    return done && rc >= 0 && !reader->in_part ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int show_activity(struct log_reader *reader) {
@@ -394,6 +399,8 @@ static int answer(const struct request *request, const struct common_options *co
         status = show(&reader);
         log_walk_close(reader.walk);
         int finished = output_finish();
+        if (reader.in_part)
+            change_output_say_in_part();
         if (status == EXIT_DONE)
             say_too_early(&reader);
         status = status == EXIT_DONE ? finished : status;

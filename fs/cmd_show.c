@@ -58,8 +58,11 @@ static bool find(struct subject *subject, const struct request *request, struct 
         return false;
     struct storage *storage = store_storage(subject->store);
     int rc = storage_transaction_at(storage, seq, &answer->transaction);
-    if (rc == 0)
+    if (rc == 0) {
         rc = storage_tag_list(storage, &answer->tags, &answer->tag_count);
+        if (rc == STORE_CORRUPT) /* a tag that is damaged, which was said: no reason to show nothing */
+            rc = 0;
+    }
     if (rc) {
         output_error("cannot read %s: %s", subject->location.store, store_error_text(rc));
         return false;
@@ -137,7 +140,7 @@ static void print_header(const struct answer *answer, bool utc) {
         (void)putchar('\n');
     }
     print_message(transaction->message);
-    if (answer->changes_known && answer->changes.count > 0)
+    if (answer->changes_known && (answer->changes.count > 0 || answer->changes.gap_count > 0))
         (void)putchar('\n');
 }
 
@@ -148,10 +151,13 @@ static int print(const struct request *request, const struct subject *subject, c
         print_json(answer);
     else
         print_header(answer, request->common->utc);
-    bool printed =
-        answer->changes_known && change_output_print(&request->output, subject->store, &answer->changes, NULL);
+    enum change_printed printed = CHANGES_NOT_PRINTED;
+    if (answer->changes_known)
+        printed = change_output_print(&request->output, subject->store, &answer->changes, NULL);
     int status = output_finish();
-    return printed ? status : EXIT_FAILED;
+    if (printed == CHANGES_PRINTED_IN_PART)
+        change_output_say_in_part();
+    return printed == CHANGES_PRINTED ? status : EXIT_FAILED;
 }
 
 int cmd_show(int argc, char **argv) {

@@ -20,7 +20,8 @@ static int list_tags(struct subject *subject, const struct request *request) {
     if (subject_open(subject))
         return EXIT_FAILED;
     int rc = storage_tag_list(store_storage(subject->store), &tags, &count);
-    if (rc) {
+    bool damaged = rc == STORE_CORRUPT;
+    if (rc && !damaged) {
         output_error("cannot read the tags of %s: %s", subject->location.store, store_error_text(rc));
         return EXIT_FAILED;
     }
@@ -46,7 +47,12 @@ static int list_tags(struct subject *subject, const struct request *request) {
         (void)fputc('\n', stdout);
     }
     free(tags);
-    return output_finish();
+    int status = output_finish();
+    if (!damaged)
+        return status;
+    output_error("the tags of %s are not all there: some are damaged; set those anew, which takes --force",
+                 subject->location.store);
+    return EXIT_FAILED;
 }
 
 /* Tags may be set beside a mount that writes: the storage is opened for it without the writer's lock. */

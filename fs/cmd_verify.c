@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "fs/command.h"
 #include "fs/json.h"
 #include "fs/output.h"
+#include "fs/scratch.h"
 #include "fs/subject.h"
 #include "store/repair.h"
 
@@ -144,14 +146,25 @@ static void tell_repaired_json(struct json *json, const struct repair_result *re
     json_string(json, "kept", result->kept);
 }
 
-/* What is wrong is told when it has been put right. */
-static int repair(const char *store, bool as_json, bool dry_run) {
+static void tell_failed(int rc, const struct error *err, const char *scratch) {
+    if (rc == STORE_FULL && scratch)
+        output_error("%s; this was only a look, in %s: make room there, or set TMPDIR to a directory with more",
+                     err->text, scratch);
+    else if (rc == STORE_FULL)
+        output_error("%s; the store is as it was: make room on its disk, and repair it again", err->text);
+    else
+        output_error("%s", err->text);
+}
+
+/* What is wrong is told when it has been put right. That nobody listens does not keep it from being put right. */
+static int repair(const char *store, bool as_json, const char *scratch) {
     struct json json = {0};
     struct report report = {.json = as_json ? &json : NULL};
     const struct repair_options options = {
-        .dry_run = dry_run, .told = on_problem, .progress = on_repair_progress, .context = &report};
+        .scratch = scratch, .told = on_problem, .progress = on_repair_progress, .context = &report};
     struct repair_result result;
     struct error err = {0};
+    (void)signal(SIGPIPE, SIG_IGN);
     progress_init(&report.progress, "repairing");
     json_init(&json, stdout);
     if (as_json) {
@@ -164,28 +177,36 @@ static int repair(const char *store, bool as_json, bool dry_run) {
     if (as_json) {
         json_end_array(&json);
         if (rc == 0)
-            tell_repaired_json(&json, &result, dry_run);
+            tell_repaired_json(&json, &result, scratch != NULL);
         json_bool(&json, "complete", rc == 0);
         json_end_object(&json);
     } else if (rc == 0) {
-        tell_repaired(store, &result, dry_run);
+        tell_repaired(store, &result, scratch != NULL);
     }
     if (rc)
-        output_error("%s", err.text);
+        tell_failed(rc, &err, scratch);
     bool damaged = result.damaged, left = result.left > 0;
     repair_result_release(&result);
     if (output_finish() != EXIT_DONE || rc)
         return EXIT_VERIFY_OPERATIONAL;
     if (!damaged)
         return EXIT_VERIFY_CLEAN;
-    return dry_run || left ? EXIT_VERIFY_ERRORS : EXIT_VERIFY_REPAIRED;
+    return scratch || left ? EXIT_VERIFY_ERRORS : EXIT_VERIFY_REPAIRED;
 }
 
 static int cmd_repair(const char *path, bool as_json, bool dry_run) {
     struct subject subject;
+    struct scratch scratch;
+    struct error err = {0};
     int status = EXIT_VERIFY_OPERATIONAL;
-    if (subject_find_any(&subject, path))
-        status = repair(subject.location.store, as_json, dry_run);
+    if (subject_find_any(&subject, path)) {
+        if (scratch_begin(&scratch, dry_run ? NULL : subject.location.store, &err) != STORE_OK) {
+            output_error("%s", err.text);
+        } else {
+            status = repair(subject.location.store, as_json, dry_run ? scratch.path : NULL);
+            scratch_end(&scratch);
+        }
+    }
     subject_release(&subject);
     return status;
 }

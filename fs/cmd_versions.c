@@ -25,6 +25,7 @@ struct request {
     const char *path;
     uint64_t most;
     bool json, utc, follow, reverse;
+    bool in_part; /* something of what was told is lost or damaged */
 };
 
 /* ---------------------------------------------------------------- one version */
@@ -34,7 +35,7 @@ static const struct {
     const char *name;
 } parts[] = {
     {CHANGED_CONTENT, "content"}, {CHANGED_MODE, "mode"},   {CHANGED_OWNER, "owner"},
-    {CHANGED_XATTR, "xattr"},     {CHANGED_TIMES, "times"},
+    {CHANGED_XATTR, "xattr"},     {CHANGED_TIMES, "times"}, {CHANGED_UNREAD, "unread"},
 };
 
 static const char *kind_name(const struct past_version *version) {
@@ -52,9 +53,18 @@ static const char *kind_name(const struct past_version *version) {
     }
 }
 
-/* Where it can be opened, malloc'ed; NULL: it is gone, or nowhere mounted. */
+static const char *damage(const struct past_version *version) {
+    return version->unknown == STORE_LOST ? "lost" : "damaged";
+}
+
+/* Neither gone nor lost. */
+static bool is_there(const struct past_version *version) {
+    return version->oid && !version->unknown;
+}
+
+/* Where it can be opened, malloc'ed; NULL: it is gone or lost, or nowhere mounted. */
 static char *opens(const struct location *location, const struct past_version *version) {
-    return version->oid ? location_view_path(location, false, version->tid, version->path) : NULL;
+    return is_there(version) ? location_view_path(location, false, version->tid, version->path) : NULL;
 }
 
 /* As one word for a shell. What would move a terminal's cursor or turn its text, or is no UTF-8, is written as the escapes of $'…'. */
@@ -87,11 +97,11 @@ static void put_word(FILE *out, const char *word) {
     (void)fputc('\'', out);
 }
 
-/* What shows it, mounted or not, malloc'ed; NULL: it is gone. */
+/* What shows it, mounted or not, malloc'ed; NULL: it is gone or lost. */
 static char *command(const struct location *location, const struct past_version *version) {
     char *text = NULL, tid[TID_TEXT_SIZE];
     size_t length = 0;
-    FILE *out = version->oid ? open_memstream(&text, &length) : NULL;
+    FILE *out = is_there(version) ? open_memstream(&text, &length) : NULL;
     if (!out)
         return NULL;
     tid_format(version->tid, tid);
@@ -125,14 +135,18 @@ static void print_json(const struct location *location, const struct past_versio
                 json_string(&json, NULL, parts[i].name);
         json_end_array(&json);
     }
+    if (version->unknown)
+        json_string(&json, "unknown", damage(version));
     json_string(&json, "path", version->path);
     if (version->old_path)
         json_string(&json, "old_path", version->old_path);
     if (version->oid) {
         (void)snprintf(mode, sizeof mode, "%04o", version->mode & 07777U);
         json_string(&json, "type", patch_type_name(version->mode));
-        json_string(&json, "mode", mode);
-        json_number(&json, "size", version->size);
+        if (!version->unknown) {
+            json_string(&json, "mode", mode);
+            json_number(&json, "size", version->size);
+        }
         json_number(&json, "object", version->oid);
     }
     char *path = opens(location, version);
@@ -148,7 +162,7 @@ static void print_json(const struct location *location, const struct past_versio
 static void print_kind(const struct past_version *version) {
     char text[64] = "";
     unsigned what = version->what & CHANGED_CONTENT ? version->what & ~(unsigned)CHANGED_TIMES : version->what;
-    if (version->kind != CHANGE_MODIFIED)
+    if (version->kind != CHANGE_MODIFIED || version->unknown)
         what = 0;
     size_t length = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -157,22 +171,23 @@ static void print_kind(const struct past_version *version) {
     enum colour kind = version->kind == CHANGE_ADDED     ? COLOUR_ADDED
                        : version->kind == CHANGE_DELETED ? COLOUR_REMOVED
                                                          : COLOUR_HUNK;
-    printf("%s%-*s%s", colour(kind), KIND_COLUMNS, length ? text : kind_name(version), colour(COLOUR_NONE));
+    const char *word = version->unknown ? damage(version) : length ? text : kind_name(version);
+    printf("%s%-*s%s", colour(kind), KIND_COLUMNS, word, colour(COLOUR_NONE));
 }
 
 static void print_line(const struct location *location, const struct past_version *version, bool utc) {
     char tid[TID_TEXT_SIZE], time[OUTPUT_TIME_SIZE], size[OUTPUT_BYTES_SIZE] = "-";
     tid_format(version->tid, tid);
     output_time(version->time, utc, time);
-    if (version->oid && S_ISDIR(version->mode))
+    if (is_there(version) && S_ISDIR(version->mode))
         (void)snprintf(size, sizeof size, "%" PRIu64 " name%s", version->size, version->size == 1 ? "" : "s");
-    else if (version->oid)
+    else if (is_there(version))
         output_bytes(version->size, size);
     printf("%s  %s%s%s  %*s  ", time, colour(COLOUR_TID), tid, colour(COLOUR_NONE), SIZE_COLUMNS, size);
     print_kind(version);
     char *path = opens(location, version);
     (void)fputs("  ", stdout);
-    if (path || !version->oid) {
+    if (path || !is_there(version)) {
         output_name(stdout, path ? path : "-");
     } else {
         char *shows = command(location, version);
@@ -187,8 +202,8 @@ static void print_line(const struct location *location, const struct past_versio
     (void)fputc('\n', stdout);
 }
 
-static void print_version(const struct subject *subject, const struct request *request,
-                          const struct past_version *version) {
+static void print_version(const struct subject *subject, struct request *request, const struct past_version *version) {
+    request->in_part |= version->unknown || (version->what & CHANGED_UNREAD);
     if (request->json)
         print_json(&subject->location, version);
     else
@@ -198,7 +213,7 @@ static void print_version(const struct subject *subject, const struct request *r
 /* ---------------------------------------------------------------- all of them */
 
 /* The newest first: each is printed as it is found. */
-static int show(struct subject *subject, const struct request *request, struct past_walk *walk) {
+static int show(struct subject *subject, struct request *request, struct past_walk *walk) {
     struct past_version version;
     int rc = 0;
     for (uint64_t i = 0; i < request->most && !ferror(stdout) && (rc = past_walk_next(walk, &version)) == 0; i++) {
@@ -210,7 +225,7 @@ static int show(struct subject *subject, const struct request *request, struct p
     return rc;
 }
 
-static int show_reversed(struct subject *subject, const struct request *request, struct past_walk *walk) {
+static int show_reversed(struct subject *subject, struct request *request, struct past_walk *walk) {
     struct past_version *versions = NULL;
     struct progress progress;
     size_t count = 0, capacity = 0;
@@ -241,7 +256,7 @@ static int show_reversed(struct subject *subject, const struct request *request,
     return rc;
 }
 
-static int answer(struct subject *subject, const struct request *request, const struct common_options *common) {
+static int answer(struct subject *subject, struct request *request, const struct common_options *common) {
     const struct location *location = &subject->location;
     struct past_walk *walk;
     if (!view_limit_applies(location))
@@ -261,12 +276,24 @@ static int answer(struct subject *subject, const struct request *request, const 
     if (rc == 0)
         rc = request->reverse ? show_reversed(subject, request, walk) : show(subject, request, walk);
     past_walk_close(walk);
+    if (rc == STORE_LOST && !walk) {
+        output_error("%s: nobody knows what it was: names above it are lost, as `tidfs verify --repair` put on record",
+                     request->path);
+        (void)output_finish();
+        return EXIT_FAILED;
+    }
     if (rc < 0) {
         output_error("versions: cannot read %s: %s", location->store, store_error_text(rc));
         (void)output_finish();
         return EXIT_FAILED;
     }
-    return output_finish();
+    int status = output_finish();
+    if (!request->in_part)
+        return status;
+    output_error(
+        "%s: not all of it can be told: some is lost or damaged, as said there; `tidfs verify` tells all that is",
+        request->path);
+    return EXIT_FAILED;
 }
 
 int cmd_versions(int argc, char **argv) {

@@ -116,6 +116,7 @@ static const struct command commands[] = {
      "\n"
      "A line for each change: A added, D deleted, M modified, R renamed, T of another type; the\n"
      "path, with a slash after directories; and what differs: content, mode, owner, xattr, times.\n"
+     "What is lost or damaged has a line with a question mark, and hides nothing else.\n"
      "\n"
      "  -p, --patch         the contents' differences, for git apply, or for patch -p1 if no file\n"
      "                      is binary. What git has no words for is said in lines that begin with\n"

@@ -111,6 +111,21 @@ static int top_lookup(struct driver *driver, const char *name, struct fuse_entry
     return 0;
 }
 
+/* What was written before the question belongs to its answer. Without it `now` would be a lie, so that it is an error; which alone does not say
+ * what still works, and is told once for all who meet it. */
+static int seal_first(struct driver *driver) {
+    int rc = head_seal(driver->head, NULL, NULL, NULL);
+    int told = atomic_exchange(&driver->refused, rc);
+    if (rc != 0 && told != rc) {
+        log_write(
+            driver->log, LOG_LEVEL_WARNING,
+            "%s/at/now cannot be opened, as what is pending cannot be committed: %s; what was committed can, by tids, "
+            "tags, and times up to the newest transaction",
+            driver->mount_point, strerror(-rc));
+    }
+    return rc;
+}
+
 int names_resolve(struct driver *driver, const char *name, size_t length, enum resolve_how how,
                   struct resolved *resolved) {
     struct timespec now;
@@ -122,7 +137,7 @@ int names_resolve(struct driver *driver, const char *name, size_t length, enum r
     }
     present_refresh(driver);
     if (driver->head != NULL && when.needs_seal) {
-        rc = head_seal(driver->head, NULL, NULL, NULL);
+        rc = seal_first(driver);
         if (rc != 0) {
             return rc;
         }
@@ -130,7 +145,7 @@ int names_resolve(struct driver *driver, const char *name, size_t length, enum r
     rc = resolve_when(driver->store, &when, how, now, resolved, NULL);
     if (rc == STORE_OK && driver->head != NULL && !when.needs_seal && !resolved->moving && !resolved->settled) {
         /* A date after the last commit. What is pending gets a later tid, so that the date means the same for ever. */
-        rc = head_seal(driver->head, NULL, NULL, NULL);
+        rc = seal_first(driver);
         if (rc != 0) {
             return rc;
         }
@@ -235,7 +250,7 @@ int names_list(struct driver *driver, const struct node *directory, uint64_t fro
     struct tag *tags;
     size_t count;
     int rc = storage_tag_list(store_storage(driver->store), &tags, &count);
-    if (rc < 0) {
+    if (rc < 0 && rc != STORE_CORRUPT) { /* of damaged ones, which are in the log, looking them up tells */
         return -store_error_errno(rc);
     }
     for (size_t i = from > LISTED_MAX ? (size_t)(from - LISTED_MAX) : 0; i < count; i++) {

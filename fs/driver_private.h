@@ -144,6 +144,8 @@ struct driver {
     void (*ready)(void *context);
     void *ready_context;
     _Atomic uint64_t requests[REQUEST_KINDS];
+    _Atomic int
+        refused; /* why what is pending could not be sealed for who asked for the present, when it was last told; 0: it could */
 };
 
 enum node_kind {

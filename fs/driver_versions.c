@@ -341,11 +341,16 @@ int versions_lookup(struct driver *driver, const struct node *directory, const c
 
 /* ---- listing ---- */
 
-static int file_entry(struct driver *driver, uint64_t revision, struct fuse_entry_param *entry) {
+/* One that is lost or damaged has a name and nothing else: looking it up is an error. */
+static int file_entry(struct driver *driver, const struct past_version *version, struct fuse_entry_param *entry) {
     struct view_attr attr;
-    int rc = view_file_getattr(driver->store, revision, &attr);
+    if (version->unknown != STORE_OK) {
+        *entry = (struct fuse_entry_param){.attr = {.st_ino = version->oid, .st_mode = version->mode}};
+        return 0;
+    }
+    int rc = view_file_getattr(driver->store, version->revision, &attr);
     if (rc == 0) {
-        *entry = (struct fuse_entry_param){.ino = FILE_BIT | revision,
+        *entry = (struct fuse_entry_param){.ino = FILE_BIT | version->revision,
                                            .generation = 1,
                                            .attr = attr.stat,
                                            .attr_timeout = FOREVER,
@@ -370,7 +375,7 @@ static int emit_all(struct driver *driver, struct past_walk *walk,
         rc = 0;
         if (version.oid != 0 && !S_ISDIR(version.mode)) {
             (void)versions_name(version.tid, name);
-            rc = file_entry(driver, version.revision, &entry);
+            rc = file_entry(driver, &version, &entry);
             more = rc == 0 && emit(context, name, &entry, version.seq);
         }
         past_version_release(&version);

@@ -28,6 +28,9 @@ static int ask(int fd, const char *point, unsigned long request, void *argument,
         why = "it is not a mount of this version of tidfs";
     else if (saved == EROFS)
         why = "it is a read-only mount, or the disk of its store has become read-only";
+    else if (saved == ENOSPC || saved == EDQUOT)
+        why =
+            "no space left below its store, or no quota, so that what is pending cannot be committed; free some there";
     else if (saved == EPERM)
         why = "not permitted: only the mount's owner and root may do that";
     (void)error_set(err, STORE_IO, "%s: %s", point, why);
@@ -150,6 +153,6 @@ void live_settle(const struct location *location) {
         return;
     struct error err = {0};
     int rc = live_seal(location->live, &err);
-    if (rc && rc != -EROFS && rc != -EACCES && rc != -EPERM && rc != -ENOTCONN && rc != -ENOTTY)
-        output_error("%s; what was written last is not in the answer", err.text);
+    if (rc && rc != -EACCES && rc != -EPERM && rc != -ENOTCONN && rc != -ENOTTY)
+        output_error("%s; what was written last is not in the answer, which is about the newest transaction", err.text);
 }

@@ -95,12 +95,13 @@ static int do_at_rest(const struct restore_order *order, const struct subject *s
 static int perform(const struct restoring *restoring, struct restore_result *result, struct error *err) {
     struct subject *subject = restoring->subject;
     struct restore_order order = {.request = restoring->request, .only_base = restoring->only_base, .user = ""};
-    char *message = restore_message(subject->store, &restoring->request, restoring->message);
+    char *message;
     char user[USER_SIZE];
-    if (!message)
-        return error_set(err, STORE_IO, "cannot say what it is about: out of memory, or a transaction cannot be read");
+    int rc = restore_message(subject->store, &restoring->request, restoring->message, &message);
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "cannot say what it is about: %s; nothing was changed",
+                         store_error_text(rc));
     order.message = message;
-    int rc;
     if (subject->location.live) {
         struct control_restore_run answer = {0};
         rc = live_restore(subject->location.live, &order, &answer, err);
@@ -172,9 +173,9 @@ static bool print_steps(const struct restoring *restoring, const struct restore_
     }
     for (size_t i = 0; i < list.count; i++)
         list.items[i] = steps[i].change;
-    bool printed = change_output_print(&output, restoring->subject->store, &list, NULL);
+    enum change_printed printed = change_output_print(&output, restoring->subject->store, &list, NULL);
     free(list.items); /* the paths are the plan's */
-    return printed;
+    return printed != CHANGES_NOT_PRINTED;
 }
 
 static void print_conflicts(const struct restoring *restoring, const struct restore_plan *plan) {

@@ -389,7 +389,23 @@ static int examine_root(struct diff *diff, const struct candidate *candidate) {
     return failed ? STORE_NO_MEMORY : STORE_OK;
 }
 
-static int examine(struct diff *diff, uint64_t oid) {
+/* An object without a name, or a directory of which names are lost: what became of it would be a guess. */
+static int check_names(struct diff *diff, uint64_t oid, const struct candidate *candidate) {
+    int rc = STORE_OK;
+    for (int side = SIDE_A; rc == STORE_OK && side <= SIDE_B; side++) {
+        bool known = true;
+        if (!candidate->inode[side])
+            continue;
+        if (S_ISDIR(candidate->inode[side]->record.mode))
+            rc = diff_names_known(diff, (enum diff_side)side, oid, &known);
+        bool unnamed = oid != ROOT_OID && candidate->slots[side].count == 0;
+        if (rc == STORE_OK && (unnamed || !known))
+            rc = diff->losses ? STORE_LOST : STORE_CORRUPT;
+    }
+    return rc;
+}
+
+static int examine_readable(struct diff *diff, uint64_t oid) {
     struct inode_version *inode[2] = {NULL, NULL};
     struct candidate candidate = {0};
     int rc = diff_find_inode(diff, SIDE_A, oid, &inode[SIDE_A]);
@@ -402,6 +418,8 @@ static int examine(struct diff *diff, uint64_t oid) {
         candidate.inode[side] = inode[side];
         rc = slots_load(diff, (enum diff_side)side, inode[side], &candidate.slots[side]);
     }
+    if (rc == STORE_OK)
+        rc = check_names(diff, oid, &candidate);
     if (rc != STORE_OK)
         goto out;
     if (oid == ROOT_OID)
@@ -416,6 +434,29 @@ out:
         store_release(diff->store, inode[side]);
     }
     return rc;
+}
+
+/* Goes back to what was known of names and changes before an object of which nothing can be told. */
+static void forget_since(struct diff *diff, const size_t names[2], size_t changes, size_t renames) {
+    for (int side = SIDE_A; side <= SIDE_B; side++)
+        while (diff->names[side].count > names[side])
+            free(diff->names[side].items[--diff->names[side].count].path);
+    while (diff->change_count > changes) {
+        const struct change *change = &diff->changes[--diff->change_count];
+        free(change->old_path);
+        free(change->new_path);
+    }
+    diff->rename_count = renames;
+}
+
+static int examine(struct diff *diff, uint64_t oid) {
+    const size_t names[2] = {diff->names[SIDE_A].count, diff->names[SIDE_B].count};
+    size_t changes = diff->change_count, renames = diff->rename_count;
+    int rc = examine_readable(diff, oid);
+    if (!store_error_is_damage(rc))
+        return rc;
+    forget_since(diff, names, changes, renames);
+    return diff_add_gap(diff, oid, rc);
 }
 
 static int examine_candidates(struct diff *diff) {
@@ -491,8 +532,9 @@ static void diff_init(struct diff *diff, struct store *store, const struct diff_
 }
 
 static void diff_release(struct diff *diff) {
-    struct change_list rest = {diff->changes, diff->change_count};
+    struct change_list rest = {diff->changes, diff->change_count, diff->gaps, diff->gap_count};
     change_list_release(&rest);
+    free(diff->gap_oids);
     for (int side = SIDE_A; side <= SIDE_B; side++) {
         for (size_t i = 0; i < diff->names[side].count; i++)
             free(diff->names[side].items[i].path);
@@ -507,6 +549,7 @@ static void diff_release(struct diff *diff) {
 int diff_run_by(struct store *store, const struct diff_options *options, enum diff_strategy strategy,
                 struct change_list *changes) {
     struct diff diff;
+    struct storage_state state;
     uint64_t last = store_last(store), horizon = store_horizon(store);
     *changes = (struct change_list){0};
     if (options->before_a < 1 || options->before_b < 1 || options->before_a > last + 1 || options->before_b > last + 1)
@@ -516,16 +559,22 @@ int diff_run_by(struct store *store, const struct diff_options *options, enum di
     if (options->before_a == options->before_b)
         return STORE_OK;
     diff_init(&diff, store, options);
-    int rc = diff_find_candidates(&diff, strategy);
+    int rc = storage_get_state(store_storage(store), &state);
+    diff.losses = rc == STORE_OK && state.losses;
+    if (rc == STORE_OK)
+        rc = diff_find_candidates(&diff, strategy);
     if (rc == STORE_OK)
         rc = examine_candidates(&diff);
     if (rc == STORE_OK)
         rc = diff.by_path ? diff_pair_paths(&diff) : diff_pair_slots(&diff);
-    if (rc == STORE_OK && diff.change_count > 0) {
-        qsort(diff.changes, diff.change_count, sizeof *diff.changes, compare_changes);
-        *changes = (struct change_list){diff.changes, diff.change_count};
+    if (rc == STORE_OK) {
+        if (diff.change_count > 1)
+            qsort(diff.changes, diff.change_count, sizeof *diff.changes, compare_changes);
+        diff_sort_gaps(&diff);
+        *changes = (struct change_list){diff.changes, diff.change_count, diff.gaps, diff.gap_count};
         diff.changes = NULL;
-        diff.change_count = 0;
+        diff.gaps = NULL;
+        diff.change_count = diff.gap_count = 0;
     }
     diff_release(&diff);
     return rc;
@@ -540,6 +589,9 @@ void change_list_release(struct change_list *list) {
         free(list->items[i].old_path);
         free(list->items[i].new_path);
     }
+    for (size_t i = 0; i < list->gap_count; i++)
+        free(list->gaps[i].path);
     free(list->items);
+    free(list->gaps);
     *list = (struct change_list){0};
 }

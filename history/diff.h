@@ -46,6 +46,7 @@ enum {
     CHANGED_OWNER = 4,
     CHANGED_XATTR = 8,  /* ACLs too */
     CHANGED_TIMES = 16, /* mtime; or atime, if somebody set it. ctime alone is no change */
+    CHANGED_UNREAD = 32 /* beside CONTENT or XATTR: it could not be compared, because a side of it is lost or damaged */
 };
 
 struct change_side {
@@ -71,9 +72,21 @@ struct change {
     bool replaced;
 };
 
+/* What cannot be told, because it is lost, as a repair put on record, or damaged. */
+struct change_gap {
+    char *
+        path; /* owned; the object's, where it still has one: on the new side, else on the old one; else what it is called in the log */
+    bool old, new; /* the sides of which it is not known */
+    bool names;    /* not what the object is, but which names were in it (a directory), or led to it */
+    bool directory;
+    enum store_error why; /* STORE_LOST, STORE_CORRUPT */
+};
+
 struct change_list {
     struct change *items;
     size_t count;
+    struct change_gap *gaps; /* ascending byte order of their path; of an object that has one, no change is told */
+    size_t gap_count;
 };
 void change_list_release(struct change_list *list);
 
@@ -96,7 +109,7 @@ struct diff_options {
 };
 
 /* STORE_OK with *changes, the caller's (empty after an error); STORE_PACKED if a side is at or before the horizon; STORE_INVALID if one is
- * out of range. A damaged file is told as changed where it was stored anew. */
+ * out of range. Damage in one object hides no other: it is a gap, or, in content, CHANGED_UNREAD where it was stored anew. */
 int diff_run(struct store *store, const struct diff_options *options, struct change_list *changes);
 
 /* Whether a directory above one of options->paths stands elsewhere on the other side. Its rename is no change of the path, so that of what moved

@@ -229,7 +229,8 @@ int diff_find_candidates(struct diff *diff, enum diff_strategy strategy) {
         return walk_trees(diff, first, until, UINT64_MAX);
     if (strategy == DIFF_AUTO && revisions > SCAN_ALWAYS) {
         rc = walk_trees(diff, first, until, revisions / (diff->filtered ? WALK_COST_FILTERED : WALK_COST));
-        if (rc != STORE_ABSENT)
+        /* Of a directory that cannot be listed a scan still finds what changed. */
+        if (rc != STORE_ABSENT && !store_error_is_damage(rc))
             return rc;
     }
     free(diff->candidates);

@@ -15,6 +15,7 @@ struct version {
     uint64_t before;
 };
 
+/* STORE_LOST, STORE_CORRUPT: it cannot be told. */
 static int same_bytes(struct store *store, const struct chunk_version *a, const struct chunk_version *b,
                       uint32_t length, bool *same) {
     uint8_t *bytes = malloc((size_t)2 * CHUNK_BYTES);
@@ -25,8 +26,7 @@ static int same_bytes(struct store *store, const struct chunk_version *a, const 
         rc = store_read_chunk(store, b, 0, length, bytes + CHUNK_BYTES);
     *same = rc == STORE_OK && memcmp(bytes, bytes + CHUNK_BYTES, length) == 0;
     free(bytes);
-    /* Damage in one body, which is in the log by now, must not hide what else differs. The file was stored anew, so it is told. */
-    return rc == STORE_CORRUPT ? STORE_OK : rc;
+    return rc;
 }
 
 /* *empty: on both sides. */
@@ -86,6 +86,7 @@ static int same_file(struct store *store, const struct version *older, const str
     return STORE_OK;
 }
 
+/* STORE_LOST, STORE_CORRUPT: a side cannot be read where the two were stored apart. */
 static int same_content(struct store *store, const struct version *older, const struct version *newer, bool *same) {
     const struct inode_record *a = &older->inode->record, *b = &newer->inode->record;
     switch (a->mode & S_IFMT) {
@@ -144,6 +145,15 @@ static bool same_times(const struct inode_version *a, const struct inode_version
     return same_time(x->mtime, y->mtime) && (!same_object || same_time(x->atime, y->atime));
 }
 
+/* The result of a comparison. Damage must not hide what else differs: what cannot be read is told as changed, for it was stored anew. */
+static int note(int rc, bool same, unsigned bit, unsigned *what) {
+    if (store_error_is_damage(rc))
+        *what |= bit | CHANGED_UNREAD;
+    else if (rc == STORE_OK && !same)
+        *what |= bit;
+    return store_error_is_damage(rc) ? STORE_OK : rc;
+}
+
 int diff_inodes(struct store *store, const struct inode_version *a, uint64_t before_a, const struct inode_version *b,
                 uint64_t before_b, unsigned *what) {
     struct version older = {a, before_a}, newer = {b, before_b};
@@ -162,12 +172,10 @@ int diff_inodes(struct store *store, const struct inode_version *a, uint64_t bef
     if (!same_times(a, b))
         *what |= CHANGED_TIMES;
     int rc = same_xattrs(store, &older, &newer, &same);
-    if (rc == STORE_OK && !same)
-        *what |= CHANGED_XATTR;
+    rc = note(rc, same, CHANGED_XATTR, what);
     if (rc == STORE_OK && !S_ISDIR(a->record.mode)) {
         rc = same_content(store, &older, &newer, &same);
-        if (rc == STORE_OK && !same)
-            *what |= CHANGED_CONTENT;
+        rc = note(rc, same, CHANGED_CONTENT, what);
     }
     return rc;
 }

@@ -48,6 +48,8 @@ static int add_single(struct diff *diff, enum diff_side side, struct diff_name *
     if (!diff_wants(diff, name->path, NULL))
         return STORE_OK;
     int rc = make_known(diff, side, name);
+    if (store_error_is_damage(rc))
+        return diff_add_gap(diff, name->oid, rc);
     if (rc != STORE_OK)
         return rc;
     change.linked = name->elsewhere;
@@ -99,6 +101,8 @@ static int add_double(struct diff *diff, struct diff_name *old, struct diff_name
         change.new_path = take_path(new);
         rc = diff_add_change(diff, &change);
     }
+    if (store_error_is_damage(rc))
+        rc = diff_add_gap(diff, a ? new->oid : old->oid, rc);
     store_release(diff->store, a);
     store_release(diff->store, b);
     return rc;
@@ -147,6 +151,8 @@ static int pair_vanished(struct diff *diff, struct diff_name *old, const struct 
     struct target key = {.name = last_name(old->path)};
     const struct target *found = NULL;
     int rc = diff_counterpart(diff, SIDE_A, old->parent, &key.parent);
+    if (store_error_is_damage(rc))
+        return diff_add_gap(diff, old->oid, rc);
     if (rc != STORE_OK)
         return rc;
     if (key.parent != 0)
@@ -285,7 +291,7 @@ static int join_object(struct diff *diff, struct diff_name *old, struct diff_nam
     struct inode_version *inode;
     int rc = diff_inode(diff, SIDE_A, old->oid, &inode);
     if (rc != STORE_OK)
-        return rc;
+        return store_error_is_damage(rc) ? STORE_OK : rc; /* both names are told as they are */
     bool directory = S_ISDIR(inode->record.mode);
     store_release(diff->store, inode);
     if (directory)
@@ -293,6 +299,10 @@ static int join_object(struct diff *diff, struct diff_name *old, struct diff_nam
     rc = drop_if_taken(diff, SIDE_B, old);
     if (rc == STORE_OK && !old->done)
         rc = drop_if_taken(diff, SIDE_A, new);
+    if (store_error_is_damage(rc)) { /* whether anything stood there cannot be told: then it is as if nothing did */
+        old->done = new->done = false;
+        rc = STORE_OK;
+    }
     if (rc != STORE_OK || old->done || new->done)
         return rc;
     old->done = new->done = true;

@@ -4,6 +4,7 @@
  *                trees finds, pruned by subtree marks
  *   names        for each candidate, the names that lead to it on both sides (diff.c), and their paths (diff_places.c)
  *   pairs        a name that vanished and one that appeared in its place are one change (diff_pairs.c)
+ *   gaps         what is lost or damaged, on the way (diff_gaps.c)
  *
  * A name stands in a slot: (directory, name). Directories are known by oid, so what lies below a renamed one has not moved. A
  * directory that is gone and a new one in its slot are twins, and slots in them correspond.
@@ -86,6 +87,10 @@ struct diff {
     size_t rename_count, rename_capacity;
     struct change *changes;
     size_t change_count, change_capacity;
+    bool losses; /* a repair put some on record */
+    struct change_gap *gaps;
+    uint64_t *gap_oids; /* whose each of them is */
+    size_t gap_count, gap_capacity;
 };
 
 /* Makes room for one more item. */
@@ -118,6 +123,14 @@ int diff_pair_slots(struct diff *diff);
 int diff_pair_paths(struct diff *diff);
 /* For by_path: adds every name below a directory that has moved, on the side. */
 int diff_expand(struct diff *diff, enum diff_side side, uint64_t directory);
+
+/* ---- diff_gaps.c ---- */
+
+/* Tells of an object that cannot be compared, if it lies where one asked to look, once. `why`: STORE_LOST, STORE_CORRUPT. */
+int diff_add_gap(struct diff *diff, uint64_t oid, int why);
+/* False if names of the directory are lost on that side, so that no one can say what was in it. */
+int diff_names_known(struct diff *diff, enum diff_side side, uint64_t directory, bool *known);
+void diff_sort_gaps(struct diff *diff);
 
 /* ---- diff_objects.c ---- */
 

@@ -44,7 +44,7 @@ struct log_options {
 };
 
 struct log_walk;
-/* *walk is NULL after an error. STORE_ABSENT: paths[*absent] led nowhere up to the end of the range. */
+/* *walk is NULL after an error. STORE_ABSENT: paths[*absent] led nowhere up to the end of the range; STORE_LOST: nobody knows whether it did. */
 int log_walk_open(struct store *store, const struct log_options *options, struct log_walk **walk, size_t *absent);
 /* The next transaction, which the caller releases. STORE_ABSENT at the end. After an error the walk is where it was. */
 int log_walk_next(struct log_walk *walk, struct transaction *transaction);

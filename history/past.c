@@ -129,6 +129,10 @@ static int compare(struct past_walk *walk, const struct event *event, uint64_t o
                    const struct inode_version *inode, struct past_version *version) {
     struct inode_version *older;
     int rc = store_inode(walk->store, older_oid, event->seq, &older);
+    if (store_error_is_damage(rc)) { /* nobody knows what differs, so that this is a version */
+        version->what = CHANGED_UNREAD;
+        return STORE_OK;
+    }
     if (rc != STORE_OK) {
         return rc == STORE_ABSENT ? STORE_CORRUPT : rc;
     }
@@ -150,6 +154,15 @@ static int describe(struct past_walk *walk, const struct event *event, const cha
                     struct past_version *version) {
     struct inode_version *inode;
     int rc = store_inode(walk->store, event->name->oid, event->seq + 1, &inode);
+    if (store_error_is_damage(rc)) {
+        version->oid = event->name->oid;
+        version->mode = event->name->type;
+        version->unknown = (enum store_error)rc;
+        version->kind = (char)(origin != NULL ? CHANGE_RENAMED : event->older != NULL ? CHANGE_MODIFIED : CHANGE_ADDED);
+        version->what = version->kind == CHANGE_ADDED ? 0 : CHANGED_UNREAD;
+        version->old_path = origin != NULL ? strdup(origin) : NULL;
+        return origin != NULL && version->old_path == NULL ? STORE_NO_MEMORY : STORE_OK;
+    }
     if (rc != STORE_OK) {
         return rc == STORE_ABSENT ? STORE_CORRUPT : rc;
     }

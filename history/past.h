@@ -26,7 +26,7 @@ struct past_names {
     size_t count;
 };
 /* Everything that the path led to as seen by transactions <= last, without what was packed away whole. STORE_ABSENT, and no
- * names, if it never led anywhere. */
+ * names, if it never led anywhere; STORE_LOST if nobody knows, because names are lost of a directory that it leads through. */
 int past_names_load(struct store *store, const char *path, uint64_t last, struct past_names *names);
 /* Of names that were never loaded, too, if they are zero. */
 void past_names_release(struct past_names *names);
@@ -48,6 +48,8 @@ struct past_version {
     uint64_t revision; /* of the inode */
     uint32_t mode;
     uint64_t size;
+    /* STORE_LOST, STORE_CORRUPT: what it was then cannot be told: revision and size are 0, and mode is the type alone. STORE_OK: it can. */
+    enum store_error unknown;
     char *path;     /* owned; where it was then: differs from the path that was asked for only with follow */
     char *old_path; /* owned; 'R': where it came from. Else NULL */
 };
@@ -62,7 +64,7 @@ struct past_walk;
 /* STORE_ABSENT, and *walk is NULL, if the path led nowhere up to `last`. */
 int past_walk_open(struct store *store, const char *path, uint64_t first, uint64_t last, bool follow,
                    struct past_walk **walk);
-/* The next version, which the caller releases. A transaction that left nothing different but the time of the last change of the inode, or the number of
+/* The next version, which the caller releases. One that is lost or damaged is told as that and hides no older one. A transaction that left nothing different but the time of the last change of the inode, or the number of
  * hard links, made no version. What is left of something older than the horizon is told as added there. STORE_ABSENT at the end. After
  * an error the walk is where it was. */
 int past_walk_next(struct past_walk *walk, struct past_version *version);

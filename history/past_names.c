@@ -62,6 +62,7 @@ int past_names_load(struct store *store, const char *path, uint64_t last, struct
     static const struct past_name root = {.oid = ROOT_OID, .born = 1, .died = UINT64_MAX, .type = S_IFDIR};
     struct past_names level = {0};
     size_t capacity = 0;
+    int lost = STORE_OK;
     int rc = last == 0 ? STORE_ABSENT : push(&level, &capacity, &root);
 
     while (rc == STORE_OK) {
@@ -75,12 +76,14 @@ int past_names_load(struct store *store, const char *path, uint64_t last, struct
         for (size_t i = 0; i < level.count && rc == STORE_OK && length <= NAME_BYTES_MAX; i++) {
             if (S_ISDIR(level.items[i].type)) {
                 rc = add_level(store, &level.items[i], path, length, last, &next, &capacity);
+                lost = rc == STORE_LOST ? rc : lost;
+                rc = rc == STORE_LOST ? STORE_OK : rc; /* other directories of that path may have it */
             }
         }
         past_names_release(&level);
         level = next;
         if (rc == STORE_OK && level.count == 0) {
-            rc = STORE_ABSENT;
+            rc = lost != STORE_OK ? lost : STORE_ABSENT;
         }
         path += length;
     }

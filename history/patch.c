@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "history/text.h"
-#include "history/view.h"
+#include "store/store.h"
 
 /* ---------------------------------------------------------------- as git sees it */
 
@@ -101,6 +101,8 @@ void patch_write_what(const struct change *change, unsigned what, FILE *out) {
     }
     if (what & CHANGED_TIMES)
         (void)fprintf(out, "%stimes", separator);
+    if (what & CHANGED_UNREAD)
+        (void)fputs(", of which some cannot be read", out);
 }
 
 /* ---------------------------------------------------------------- contents */
@@ -110,32 +112,26 @@ struct content {
     uint8_t *buffer; /* owned */
 };
 
-static int read_symlink(struct store *store, const struct change_side *side, struct content *content) {
-    content->buffer = malloc(SYMLINK_BYTES_MAX + 1);
-    if (!content->buffer)
-        return STORE_NO_MEMORY;
-    int rc =
-        view_file_readlink(store, side->revision, (char *)content->buffer, SYMLINK_BYTES_MAX, &content->text.length);
-    return rc ? store_error_from_errno(-rc) : 0;
+static int read_symlink(const struct inode_version *inode, struct content *content) {
+    const char *target = inode->record.target;
+    if (!target)
+        return STORE_CORRUPT;
+    content->buffer = (uint8_t *)strdup(target);
+    content->text.length = content->buffer ? strlen(target) : 0;
+    return content->buffer ? STORE_OK : STORE_NO_MEMORY;
 }
 
-static int read_file(struct store *store, const struct change_side *side, struct content *content) {
-    if (side->size == 0)
-        return 0;
-    content->buffer = malloc(side->size);
+static int read_file(struct store *store, const struct inode_version *inode, uint64_t size, struct content *content) {
+    uint64_t before;
+    if (size == 0)
+        return STORE_OK;
+    content->buffer = malloc(size);
     if (!content->buffer)
         return STORE_NO_MEMORY;
-    while (content->text.length < side->size) {
-        size_t done;
-        int rc = view_file_read(store, side->revision, content->text.length, side->size - content->text.length,
-                                content->buffer + content->text.length, &done);
-        if (rc)
-            return store_error_from_errno(-rc);
-        if (done == 0)
-            return STORE_CORRUPT;
-        content->text.length += done;
-    }
-    return 0;
+    int rc = store_version_instant(store, inode, &before);
+    if (rc == STORE_OK)
+        rc = store_read(store, inode, before, 0, size, content->buffer, &content->text.length);
+    return rc == STORE_OK && content->text.length < size ? STORE_CORRUPT : rc;
 }
 
 /* One side, wholly; git has no content for what it does not know. content_release is due on error, too. */
@@ -147,7 +143,13 @@ static int content_read(struct store *store, const struct change_side *side, con
     if (side->size > PATCH_SIZE_MAX)
         return error_set(err, STORE_TOO_BIG, "%s: %" PRIu64 " MiB are too much for a patch, which takes at most %d MiB",
                          path, side->size >> 20, (int)(PATCH_SIZE_MAX >> 20));
-    int rc = S_ISLNK(side->mode) ? read_symlink(store, side, content) : read_file(store, side, content);
+    struct inode_version *inode = NULL;
+    int rc = store_inode_by_revision(store, side->revision, &inode);
+    if (rc == STORE_OK)
+        rc = S_ISLNK(side->mode) ? read_symlink(inode, content) : read_file(store, inode, side->size, content);
+    store_release(store, inode);
+    if (rc == STORE_ABSENT)
+        rc = STORE_CORRUPT;
     content->text.data = content->buffer;
     if (rc)
         return error_set(err, rc, "%s: cannot be read: %s", path, store_error_text(rc));

@@ -88,8 +88,8 @@ const struct restore_conflict *restore_plan_conflicts(const struct restore_plan 
 /* There is nothing to do at all (steps alone do not tell: times of directories are not worth one). */
 bool restore_plan_empty(const struct restore_plan *plan);
 /* What the transaction says: "revert PATH… to TID", "undo TID: MESSAGE"; below `text`, if that is not NULL, with the first line of each undone
- * transaction's message. malloc'ed; NULL without memory, or if such a transaction cannot be read. */
-char *restore_message(struct store *store, const struct restore_request *request, const char *text);
+ * transaction's message. malloc'ed, if STORE_OK is returned; else NULL, and why such a transaction cannot be read, or STORE_NO_MEMORY. */
+int restore_message(struct store *store, const struct restore_request *request, const char *text, char **message);
 
 enum restore_outcome { RESTORE_DONE, RESTORE_NOTHING, RESTORE_CONFLICT };
 

@@ -313,11 +313,11 @@ static int apply_nodes(struct applying *a, bool *made_before) {
     size_t number = 0;
     int rc = 0;
     for (struct draft_node *node = draft->order; node && rc == 0; node = node->next, number++) {
-        if (node->links && node->oid && (made_before[number] || node->changed))
+        if (node->links && (made_before[number] || node->changed))
             rc = apply_node(a, node, made_before[number]);
     }
     for (struct draft_node *node = draft->order; node && rc == 0; node = node->next) {
-        if (node->links && node->oid && node->set_times && is_touched(node))
+        if (node->links && node->set_times && is_touched(node))
             rc = apply_times(a, node);
     }
     return rc;

@@ -104,6 +104,24 @@ int source_read(struct store *store, const struct source *source, size_t most, u
     return rc;
 }
 
+int source_check(struct store *store, const struct source *source) {
+    uint8_t *buffer = malloc(CHUNK_BYTES);
+    uint64_t number;
+    int rc = buffer ? STORE_OK : STORE_NO_MEMORY;
+    for (uint64_t from = 0; rc == STORE_OK; from = number + 1) {
+        struct chunk_version *chunk;
+        rc = next_chunk(store, source, source, from, &number);
+        if (rc == STORE_OK)
+            rc = store_chunk(store, source->oid, number, source->before, &chunk);
+        if (rc == STORE_OK) {
+            rc = store_read_chunk(store, chunk, 0, CHUNK_BYTES, buffer);
+            store_release(store, chunk);
+        }
+    }
+    free(buffer);
+    return rc < 0 ? rc : STORE_OK;
+}
+
 /* ---- extended attributes ---- */
 
 int source_xattrs(struct store *store, const struct source *source, struct xattr_set **set) {

@@ -402,8 +402,6 @@ int draft_path(struct draft *draft, struct draft_entry *entry, bool now, char **
         to += way[depth]->length;
         *to++ = depth > 0 ? '/' : '\0';
     }
-    if (to == *path)
-        *to = '\0';
     return STORE_OK;
 }
 
@@ -449,7 +447,7 @@ int draft_plan_path(struct draft *draft, struct draft_node *node, char **path) {
         *path = strdup("");
         return *path ? STORE_OK : STORE_NO_MEMORY;
     }
-    if (!node->place && node->oid) { /* looking at its names sets it */
+    if (!node->place) { /* looking at its names sets it */
         int rc = storage_links(store_storage(draft->store), node->oid, draft->before, &links);
         for (size_t i = 0; rc == STORE_OK && i < links.count && !node->place; i++) {
             struct draft_node *parent;
@@ -488,7 +486,7 @@ static bool stays(const struct draft_node *node) {
 int draft_incarnation(struct draft *draft, uint64_t oid, struct draft_node **node) {
     const struct incarnation *known = incarnation_slot(draft->incarnations, draft->incarnation_buckets, oid);
     if (known->oid) {
-        *node = known->node && stays(known->node) ? known->node : NULL;
+        *node = stays(known->node) ? known->node : NULL;
         return STORE_OK;
     }
     int rc = draft_node(draft, oid, node);

@@ -28,7 +28,7 @@ int undo_merge_times(struct undoing *u, struct draft_node *node, const struct so
 /* The newest transaction after the undone one that changed one of `what` (CHANGED_*) of the object, or made it; 0 if there is none. */
 uint64_t undo_changed_tid(struct undoing *u, uint64_t oid, unsigned what);
 /* How to name `node` to somebody, for what the change tells of one of its names: by the name that it tells of if that still leads to it, or if it has
- * others; else by the one that it has now. malloc'ed. */
+ * others; else by the one that it has now. The change has an old_path. malloc'ed. */
 int undo_path(struct undoing *u, struct draft_node *node, const struct change *change, char **path);
 
 #endif

@@ -287,6 +287,66 @@ int plan_settle(struct restore_plan *plan) {
     return rc;
 }
 
+/* ---- damage ---- */
+
+static int name_damage(int rc, const char *path, struct error *err) {
+    return error_set(err, (enum store_error)rc, "%s: it cannot be put back: %s; nothing was changed",
+                     *path ? path : "the root directory",
+                     rc == STORE_LOST ? "some of what it was is lost, as `tidfs verify --repair` put on record"
+                                      : "some of what it was is damaged, of which `tidfs verify` tells more");
+}
+
+static int check_xattrs(struct store *store, const struct change_side *side, uint64_t before) {
+    struct xattrs_version *version;
+    int rc = store_xattrs(store, side->oid, before, &version);
+    if (rc == STORE_OK)
+        store_release(store, version);
+    return rc < 0 ? rc : STORE_OK;
+}
+
+int plan_check_known(struct store *store, const struct change_list *changes, uint64_t before_a, uint64_t before_b,
+                     struct error *err) {
+    int rc = STORE_OK;
+    if (changes->gap_count > 0)
+        return name_damage(changes->gaps[0].why, changes->gaps[0].path, err);
+    /* Content is looked at later, if it is to be put back. */
+    for (size_t i = 0; rc == STORE_OK && i < changes->count; i++) {
+        const struct change *change = &changes->items[i];
+        if (!(change->what & CHANGED_UNREAD) || !(change->what & CHANGED_XATTR))
+            continue;
+        rc = check_xattrs(store, &change->old, before_a);
+        if (rc == STORE_OK)
+            rc = check_xattrs(store, &change->new, before_b);
+        rc = plan_name_damage(rc, change, err);
+    }
+    return rc;
+}
+
+int plan_name_damage(int rc, const struct change *change, struct error *err) {
+    if (!store_error_is_damage(rc) || err->text[0])
+        return rc;
+    return name_damage(rc, change->new_path ? change->new_path : change->old_path, err);
+}
+
+/* Stored bytes are shared and not read, so that lost ones would take the place of what is there. Where a repair put some on record, they are looked for. */
+static int check_contents(const struct restore_plan *plan, struct error *err) {
+    struct store *store = plan->draft.store;
+    struct storage_state state;
+    int rc = storage_get_state(store_storage(store), &state);
+    for (size_t i = 0; rc == STORE_OK && state.losses && i < plan->step_count; i++) {
+        const struct restore_step *step = &plan->steps[i];
+        const struct source source = {step->source, step->source_before};
+        /* What stays as it is may well be lost. */
+        const struct draft_node *node = step->node ? step->node : step->entry->plan;
+        bool given = node && (!node->oid || (node->changed & CHANGED_CONTENT));
+        if (source.oid == 0 || !S_ISREG(step->change.new.mode) || !given)
+            continue;
+        rc = source_check(store, &source);
+        rc = plan_name_damage(rc, &step->change, err);
+    }
+    return rc;
+}
+
 /* ---- plans ---- */
 
 int restore_plan_make(struct store *store, uint64_t base, const struct restore_request *request,
@@ -304,6 +364,8 @@ int restore_plan_make(struct store *store, uint64_t base, const struct restore_r
         if (rc == STORE_OK)
             rc = plan_settle(plan);
     }
+    if (rc == STORE_OK)
+        rc = check_contents(plan, &why);
     if (rc != STORE_OK) {
         restore_plan_free(plan);
         return error_set(err, (enum store_error)rc, "%s",
@@ -342,21 +404,29 @@ bool restore_plan_empty(const struct restore_plan *plan) {
 
 /* ---- messages ---- */
 
-uint64_t tid_of(struct store *store, uint64_t seq) {
+/* 0 for transaction 0, which there is not. STORE_ABSENT: nor is this one, which the store's state promises. */
+static int read_tid(struct store *store, uint64_t seq, uint64_t *tid) {
     struct transaction transaction;
-    if (seq == 0 || storage_transaction_at(store_storage(store), seq, &transaction) != STORE_OK)
-        return 0;
-    uint64_t tid = transaction.tid;
-    transaction_release(&transaction);
-    return tid;
+    *tid = 0;
+    int rc = seq == 0 ? STORE_OK : storage_transaction_at(store_storage(store), seq, &transaction);
+    if (rc == STORE_OK && seq != 0) {
+        *tid = transaction.tid;
+        transaction_release(&transaction);
+    }
+    return rc;
 }
 
-/* False: the transaction cannot be read. */
-static bool write_revert(FILE *out, struct store *store, const struct restore_request *request) {
+uint64_t tid_of(struct store *store, uint64_t seq) {
+    uint64_t tid;
+    return read_tid(store, seq, &tid) == STORE_OK ? tid : 0;
+}
+
+static int write_revert(FILE *out, struct store *store, const struct restore_request *request) {
     char text[TID_TEXT_SIZE];
-    uint64_t tid = request->before > 1 ? tid_of(store, request->before - 1) : 0;
-    if (request->before > 1 && tid == 0)
-        return false;
+    uint64_t tid;
+    int rc = read_tid(store, request->before - 1, &tid);
+    if (rc != STORE_OK)
+        return rc;
     size_t named = request->path_count <= PATHS_NAMED ? request->path_count : PATHS_NAMED - 1;
     (void)fputs("revert", out);
     for (size_t i = 0; i < named; i++)
@@ -365,16 +435,16 @@ static bool write_revert(FILE *out, struct store *store, const struct restore_re
         (void)fprintf(out, " and %zu more", request->path_count - named);
     tid_format(tid, text);
     (void)fprintf(out, " to %s", text);
-    return true;
+    return STORE_OK;
 }
 
-/* False: a transaction cannot be read. */
-static bool write_undo(FILE *out, struct store *store, const struct restore_request *request, bool first_lines) {
+static int write_undo(FILE *out, struct store *store, const struct restore_request *request, bool first_lines) {
     for (size_t i = 0; i < request->seq_count && i < LINES_MAX; i++) {
         struct transaction undone;
         char tid[TID_TEXT_SIZE];
-        if (storage_transaction_at(store_storage(store), request->seqs[i], &undone) != STORE_OK)
-            return false;
+        int rc = storage_transaction_at(store_storage(store), request->seqs[i], &undone);
+        if (rc != STORE_OK)
+            return rc;
         tid_format(undone.tid, tid);
         size_t length = first_lines ? strcspn(undone.message, "\n") : strlen(undone.message);
         (void)fprintf(out, "undo %s%s%.*s\n", tid, length ? ": " : "", (int)length, undone.message);
@@ -382,15 +452,16 @@ static bool write_undo(FILE *out, struct store *store, const struct restore_requ
     }
     if (request->seq_count > LINES_MAX)
         (void)fprintf(out, "and %zu more\n", request->seq_count - LINES_MAX);
-    return true;
+    return STORE_OK;
 }
 
-char *restore_message(struct store *store, const struct restore_request *request, const char *said) {
+int restore_message(struct store *store, const struct restore_request *request, const char *said, char **message) {
     char *text = NULL;
     size_t length = 0, kept = 0;
+    *message = NULL;
     FILE *out = open_memstream(&text, &length);
     if (!out)
-        return NULL;
+        return STORE_NO_MEMORY;
     if (said) {
         for (kept = strlen(said); kept > 0 && said[kept - 1] == '\n';)
             kept--;
@@ -398,15 +469,19 @@ char *restore_message(struct store *store, const struct restore_request *request
     } else if (request->seq_count > 1) {
         (void)fprintf(out, "undo %zu transactions\n\n", request->seq_count);
     }
-    bool whole = request->kind == RESTORE_REVERT ? write_revert(out, store, request)
-                                                 : write_undo(out, store, request, said || request->seq_count > 1);
-    if (fclose(out) != 0 || !whole) {
+    int rc = request->kind == RESTORE_REVERT ? write_revert(out, store, request)
+                                             : write_undo(out, store, request, said || request->seq_count > 1);
+    bool whole = fclose(out) == 0; /* into memory */
+    if (rc == STORE_OK && !whole)
+        rc = STORE_NO_MEMORY;
+    if (rc != STORE_OK) {
         free(text);
-        return NULL;
+        return rc == STORE_ABSENT ? STORE_CORRUPT : rc;
     }
     while (length > 0 && text[length - 1] == '\n')
         text[--length] = '\0';
     if (length > MESSAGE_MAX && kept <= MESSAGE_MAX) /* one that somebody made too long is refused, not cut */
         text[MESSAGE_MAX] = '\0';
-    return text;
+    *message = text;
+    return STORE_OK;
 }

@@ -109,7 +109,7 @@ int draft_path(struct draft *draft, struct draft_entry *entry, bool now, char **
 /* One of the paths of an object that is in the present; of one that is not, where it was at `source`. malloc'ed. */
 int draft_find_path(struct draft *draft, const struct draft_node *node, const struct source *source, char **path);
 
-/* One of the paths at which a node is to stand. malloc'ed. */
+/* One of the paths at which a node of the present is to stand. malloc'ed. */
 int draft_plan_path(struct draft *draft, struct draft_node *node, char **path);
 bool same_times(const struct inode_record *a, const struct inode_record *b); /* atime and mtime */
 
@@ -132,6 +132,8 @@ void draft_set_data(struct draft_node *node, uint8_t *data, size_t length);
 int source_same_content(struct store *store, const struct source *a, const struct source *b, bool *same);
 /* All of a file's content. STORE_TOO_BIG above `most`. */
 int source_read(struct store *store, const struct source *source, size_t most, uint8_t **data, size_t *length);
+/* STORE_OK if all of a file's content can be read: STORE_LOST, STORE_CORRUPT. Reads it. */
+int source_check(struct store *store, const struct source *source);
 /* malloc'ed and filled; empty if it has none. */
 int source_xattrs(struct store *store, const struct source *source, struct xattr_set **set);
 void xattrs_free(struct xattr_set *set); /* NULL is legal */
@@ -145,6 +147,11 @@ int node_xattrs(struct draft *draft, const struct draft_node *node, struct xattr
 
 /* Takes over `path`, which may be NULL without memory. */
 int plan_conflict(struct restore_plan *plan, char *path, const char *why, uint64_t undone, uint64_t later);
+/* STORE_OK, or an error that names the first thing of which it is not known what it was or is. The changes are those of a diff of the two. */
+int plan_check_known(struct store *store, const struct change_list *changes, uint64_t before_a, uint64_t before_b,
+                     struct error *err);
+/* Says of what a plan could not be made: rc, with a sentence if there is none yet and rc is damage in that one thing. */
+int plan_name_damage(int rc, const struct change *change, struct error *err);
 /* Fills the steps from the draft; anew, if it did before. */
 int plan_settle(struct restore_plan *plan);
 

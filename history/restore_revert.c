@@ -44,7 +44,13 @@ static bool directory_is_in_set(const struct restore_request *request, const cha
     return is_in_set(request, path, directory_length(path));
 }
 
+/* Told once, however many changes meet it. */
 static int conflict(struct reverting *r, const char *path, size_t length, const char *why) {
+    for (size_t i = 0; i < r->plan->conflict_count; i++) {
+        const struct restore_conflict *told = &r->plan->conflicts[i];
+        if (strncmp(told->path, path, length) == 0 && told->path[length] == '\0' && strcmp(told->why, why) == 0)
+            return STORE_OK;
+    }
     return plan_conflict(r->plan, strndup(path, length), why, 0, 0);
 }
 
@@ -186,7 +192,7 @@ static int remove_entry(void *context, struct draft_entry *entry) {
     struct draft *draft = context;
     struct draft_node *node = entry->plan;
     draft_set(entry, NULL);
-    return node->directory && node->oid ? draft_list(draft, node, remove_entry, draft) : STORE_OK;
+    return node->directory ? draft_list(draft, node, remove_entry, draft) : STORE_OK;
 }
 
 /* ---- what each change asks for ---- */
@@ -199,20 +205,21 @@ enum way {
     WAY_REPLACE,
 };
 
+/* One of the two paths is among those to revert: others are not told. */
 static enum way way_of(const struct reverting *r, const struct change *change) {
     bool old_in = change->old_path && is_in_set(r->request, change->old_path, strlen(change->old_path));
     bool new_in = change->new_path && is_in_set(r->request, change->new_path, strlen(change->new_path));
     switch (change->kind) {
     case CHANGE_MODIFIED:
-        return !new_in && !old_in ? WAY_NONE : change->replaced ? WAY_REPLACE : WAY_SAME;
+        return change->replaced ? WAY_REPLACE : WAY_SAME;
     case CHANGE_TYPE:
-        return new_in || old_in ? WAY_REPLACE : WAY_NONE;
+        return WAY_REPLACE;
     case CHANGE_ADDED:
-        return new_in ? WAY_PUT : WAY_NONE;
+        return WAY_PUT;
     case CHANGE_DELETED:
-        return old_in && !r->request->keep_new ? WAY_TAKE : WAY_NONE;
+        return r->request->keep_new ? WAY_NONE : WAY_TAKE;
     case CHANGE_RENAMED:
-        return old_in && new_in ? WAY_REPLACE : old_in ? WAY_TAKE : new_in ? WAY_PUT : WAY_NONE;
+        return !old_in ? WAY_PUT : new_in ? WAY_REPLACE : WAY_TAKE;
     }
     return WAY_NONE;
 }
@@ -220,7 +227,7 @@ static enum way way_of(const struct reverting *r, const struct change *change) {
 /* Both are files or both directories, and neither has names elsewhere. */
 static bool is_adoptable(const struct change *change) {
     uint32_t type = change->old.mode & S_IFMT;
-    if (change->kind != CHANGE_MODIFIED || type != (change->new.mode &S_IFMT))
+    if (change->kind != CHANGE_MODIFIED)
         return false;
     return type == S_IFDIR || (type == S_IFREG && change->old.nlink == 1 && change->new.nlink == 1);
 }
@@ -228,11 +235,11 @@ static bool is_adoptable(const struct change *change) {
 /* What stands where something is renamed to goes, with all that is in it; but what moves from there is told by changes of its own. */
 static int take_replaced(struct reverting *r, const struct change *change) {
     struct draft_entry *entry;
-    if (change->kind != CHANGE_RENAMED || !change->replaced || way_of(r, change) == WAY_NONE ||
+    if (change->kind != CHANGE_RENAMED || !change->replaced ||
         !is_in_set(r->request, change->new_path, strlen(change->new_path)))
         return STORE_OK;
     int rc = entry_now(r, change->new_path, &entry);
-    return rc == STORE_OK && entry->plan && entry->plan == entry->now ? remove_entry(r->draft, entry) : rc;
+    return rc == STORE_OK && entry->plan ? remove_entry(r->draft, entry) : rc;
 }
 
 /* First of all: whatever moves loses its old name, what is to go goes, and it is settled what stands for what. Deepest paths first. */
@@ -329,10 +336,10 @@ static int node_then(struct reverting *r, const struct change *change, enum way 
     if (*node)
         return STORE_OK;
     rc = draft_make(draft, &then, node);
-    if (rc == STORE_OK)
-        rc = draft_stands_for(draft, change->new.oid, *node);
+    if (rc != STORE_OK)
+        return rc;
     *fresh = change->kind == CHANGE_RENAMED && (*node)->directory;
-    return rc;
+    return draft_stands_for(draft, change->new.oid, *node);
 }
 
 /* After that, from the top down: what is to be somewhere is put there. */
@@ -381,7 +388,7 @@ static int same(struct reverting *r, const struct change *change) {
     int rc = draft_incarnation(r->draft, change->new.oid, &node);
     if (rc != STORE_OK || !node)
         return rc;
-    return draft_restore(r->draft, node, &then, change->what | (change->what ? CHANGED_TIMES : 0U));
+    return draft_restore(r->draft, node, &then, change->what | CHANGED_TIMES);
 }
 
 /* The time of what the changes do not tell of, because nothing else differs: a directory's, moved by names that came and went; and that of
@@ -399,7 +406,7 @@ static int restore_time(struct reverting *r, uint64_t oid) {
         if (told)
             return STORE_OK;
     } else if (rc < 0) {
-        return rc;
+        return store_error_is_damage(rc) ? STORE_OK : rc; /* nobody asked for it: then it would be a gap */
     }
     rc = draft_node(draft, oid, &node);
     if (rc != STORE_OK || node->links == 0 || node->set_times || (!node->directory && !S_ISREG(node->now.mode)))
@@ -438,7 +445,7 @@ static int check_removed(struct reverting *r, const struct change *change) {
     if ((way != WAY_TAKE && way != WAY_REPLACE) || !S_ISDIR(change->old.mode) || change->old.oid == ROOT_OID)
         return STORE_OK;
     int rc = entry_now(r, change->old_path, &entry);
-    if (rc == STORE_OK && entry->now && entry->now->links == 0)
+    if (rc == STORE_OK && entry->now->links == 0) /* `take` has seen that something is there */
         rc = draft_is_empty(r->draft, entry->now, &empty);
     if (rc == STORE_OK && !empty)
         rc = conflict(r, change->old_path, strlen(change->old_path), "there is something in it that is to be kept");
@@ -464,8 +471,11 @@ static int check_path(struct reverting *r, const char *path) {
 static int each_change(struct reverting *r, int (*visit)(struct reverting *r, const struct change *change),
                        bool backwards) {
     int rc = STORE_OK;
-    for (size_t i = 0; i < r->changes.count && rc == STORE_OK; i++)
-        rc = visit(r, &r->changes.items[backwards ? r->changes.count - 1 - i : i]);
+    for (size_t i = 0; i < r->changes.count && rc == STORE_OK; i++) {
+        const struct change *change = &r->changes.items[backwards ? r->changes.count - 1 - i : i];
+        rc = visit(r, change);
+        rc = plan_name_damage(rc, change, r->err);
+    }
     return rc;
 }
 
@@ -497,7 +507,9 @@ int plan_revert(struct restore_plan *plan, const struct restore_request *request
         rc = diff_run(draft->store, &options, &r.changes);
     if (rc != STORE_OK)
         return rc;
-    rc = each_change(&r, take, true);
+    rc = plan_check_known(draft->store, &r.changes, options.before_a, options.before_b, err);
+    if (rc == STORE_OK)
+        rc = each_change(&r, take, true);
     if (rc == STORE_OK)
         rc = each_change(&r, take_replaced, true);
     if (rc == STORE_OK)

@@ -97,7 +97,7 @@ static uint64_t ended_seq(struct undoing *u, uint64_t directory, const char *nam
 static uint64_t renamed_tid(struct undoing *u, const struct change *change) {
     uint64_t directory;
     const char *name;
-    if (!change->old_path || path_parent(u->draft->store, change->old_path, u->after, &directory, &name) != STORE_OK)
+    if (path_parent(u->draft->store, change->old_path, u->after, &directory, &name) != STORE_OK)
         return 0;
     return tid_of(u->draft->store, ended_seq(u, directory, name, strlen(name), change->old.oid));
 }
@@ -197,7 +197,7 @@ static int parent_of(struct undoing *u, const char *path, uint64_t before, uint6
     if (*oid == ROOT_OID) /* which is always there, and above nothing */
         return STORE_CORRUPT;
     /* A directory that took the place of a like one is no change: it stands where that stood. */
-    char *way = strndup(path, *name > path ? (size_t)(*name - path - 1) : 0);
+    char *way = strndup(path, (size_t)(*name - path - 1));
     struct draft_node *above = NULL;
     struct draft_entry *entry;
     const char *last;
@@ -227,15 +227,15 @@ static int entry_of(struct undoing *u, const char *path, uint64_t before, uint64
 /* ---- telling of an object ---- */
 
 int undo_path(struct undoing *u, struct draft_node *node, const struct change *change, char **path) {
-    const struct source then = {change->old.oid ? change->old.oid : change->new.oid, u->after};
-    struct draft_entry *entry = NULL;
+    const struct source then = {change->old.oid, u->after};
+    struct draft_entry *entry;
     uint64_t directory;
-    int rc = change->old_path ? entry_of(u, change->old_path, u->after, &directory, &entry) : STORE_OK;
+    int rc = entry_of(u, change->old_path, u->after, &directory, &entry);
     if (rc != STORE_OK)
         return rc;
     if (entry && (entry->plan == node || entry->now == node))
         return draft_path(u->draft, entry, true, path);
-    if (change->old_path && !node->directory && node->now.nlink > 1) {
+    if (!node->directory && node->now.nlink > 1) {
         *path = strdup(change->old_path);
         return *path ? STORE_OK : STORE_NO_MEMORY;
     }
@@ -409,7 +409,7 @@ static int put_removed(struct undoing *u, const struct change *change) {
         return rc == STORE_OK ? conflict(u, change, entry, why_name_taken, tid_of(u->draft->store, entry->born)) : rc;
     }
     if (node && node->directory)
-        return conflict_of_renamed(u, node, change);
+        return conflict(u, change, NULL, why_renamed, 0);
     if (!node && may_stay(entry->now, change)) {
         node = entry->now;
         rc = draft_restore(u->draft, node, &before, CHANGED_ALL);
@@ -563,7 +563,7 @@ static int restore_directory_times(struct undoing *u) {
 
 /* ---- the whole ---- */
 
-static int undo_one(struct undoing *u, restore_progress *progress, void *context) {
+static int undo_one(struct undoing *u, restore_progress *progress, void *context, struct error *err) {
     static const struct {
         int (*visit)(struct undoing *u, size_t number);
         bool backwards; /* deepest paths first */
@@ -573,11 +573,16 @@ static int undo_one(struct undoing *u, restore_progress *progress, void *context
     int rc = diff_run(u->draft->store, &options, &u->changes);
     if (rc != STORE_OK)
         return rc;
+    rc = plan_check_known(u->draft->store, &u->changes, options.before_a, options.before_b, err);
     u->held = calloc(u->changes.count + 1, sizeof(struct draft_node *));
-    rc = u->held ? STORE_OK : STORE_NO_MEMORY;
+    if (!u->held)
+        rc = STORE_NO_MEMORY;
     for (size_t pass = 0; pass < sizeof passes / sizeof *passes && rc == STORE_OK; pass++) {
-        for (size_t i = 0; i < u->changes.count && rc == STORE_OK; i++)
-            rc = passes[pass].visit(u, passes[pass].backwards ? u->changes.count - 1 - i : i);
+        for (size_t i = 0; i < u->changes.count && rc == STORE_OK; i++) {
+            size_t number = passes[pass].backwards ? u->changes.count - 1 - i : i;
+            rc = passes[pass].visit(u, number);
+            rc = plan_name_damage(rc, &u->changes.items[number], err);
+        }
     }
     if (rc == STORE_OK)
         rc = restore_directory_times(u);
@@ -622,7 +627,7 @@ int plan_undo(struct restore_plan *plan, const struct restore_request *request, 
         struct undoing u = {.plan = plan, .draft = draft, .seq = seqs[i], .after = seqs[i] + 1};
         rc = check(draft->store, draft->before - 1, seqs[i], &u.tid, err);
         if (rc == STORE_OK)
-            rc = undo_one(&u, progress, context);
+            rc = undo_one(&u, progress, context, err);
     }
     free(seqs);
     return rc;

@@ -82,11 +82,10 @@ static bool equal(const struct text *a, const struct text *b) {
     return a->length == b->length && (a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
 }
 
-/* Of contents that are not equal. */
+/* Of contents that are not equal, so that less than the longer one is common. */
 static unsigned similarity_of(const struct text *old, const struct text *new, uint64_t common) {
     size_t longer = old->length > new->length ? old->length : new->length;
-    uint64_t percent = (uint64_t)((double)common * 100 / (double)longer);
-    return percent > 99 ? 99 : (unsigned)percent;
+    return (unsigned)((double)common * 100 / (double)longer);
 }
 
 /* What both begin with and end in: as good as it gets without reading lines. */

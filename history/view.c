@@ -88,7 +88,7 @@ static int set_attr(struct view *view, const struct inode_version *inode, struct
     return 0;
 }
 
-int view_getattr(struct view *view, uint64_t oid, struct view_attr *attr) {
+static int getattr(struct view *view, uint64_t oid, struct view_attr *attr) {
     if (is_before_everything(view)) {
         if (oid != ROOT_OID) {
             return -ENOENT;
@@ -106,9 +106,16 @@ int view_getattr(struct view *view, uint64_t oid, struct view_attr *attr) {
     return rc;
 }
 
+int view_getattr(struct view *view, uint64_t oid, struct view_attr *attr) {
+    storage_begin_reads(store_storage(view->store));
+    int rc = getattr(view, oid, attr);
+    storage_end_reads(store_storage(view->store));
+    return rc;
+}
+
 /* As view_getattr, of an object that an entry leads to: it must be there. */
 static int get_entry_attr(struct view *view, uint64_t directory, uint64_t oid, struct view_attr *attr) {
-    int rc = view_getattr(view, oid, attr);
+    int rc = getattr(view, oid, attr);
     if (rc == -ENOENT) {
         log_write(store_log(view->store), LOG_LEVEL_ERROR,
                   "%s: directory %" PRIu64 " leads to object %" PRIu64
@@ -129,8 +136,11 @@ int view_lookup(struct view *view, uint64_t directory, const char *name, size_t 
     if (is_before_everything(view) || length == 0) {
         return -ENOENT;
     }
+    storage_begin_reads(store_storage(view->store));
     int rc = store_lookup(view->store, directory, name, length, view->before, &oid, &type);
-    return rc != STORE_OK ? view_error(rc) : get_entry_attr(view, directory, oid, attr);
+    rc = rc != STORE_OK ? view_error(rc) : get_entry_attr(view, directory, oid, attr);
+    storage_end_reads(store_storage(view->store));
+    return rc;
 }
 
 int view_parent(struct view *view, uint64_t directory, uint64_t *parent) {
@@ -225,8 +235,8 @@ static int readdir_in_parts(struct view *view, uint64_t directory, uint64_t from
     }
 }
 
-int view_readdir(struct view *view, uint64_t directory, uint64_t from, bool with_attr,
-                 bool (*emit)(void *context, const struct view_entry *entry), void *context) {
+static int read_directory(struct view *view, uint64_t directory, uint64_t from, bool with_attr,
+                          bool (*emit)(void *context, const struct view_entry *entry), void *context) {
     if (is_before_everything(view)) {
         return directory == ROOT_OID ? 0 : -ENOENT;
     }
@@ -252,6 +262,14 @@ int view_readdir(struct view *view, uint64_t directory, uint64_t from, bool with
     }
     store_release(view->store, list);
     return 0;
+}
+
+int view_readdir(struct view *view, uint64_t directory, uint64_t from, bool with_attr,
+                 bool (*emit)(void *context, const struct view_entry *entry), void *context) {
+    storage_begin_reads(store_storage(view->store));
+    int rc = read_directory(view, directory, from, with_attr, emit, context);
+    storage_end_reads(store_storage(view->store));
+    return rc;
 }
 
 /* ---- extended attributes ---- */

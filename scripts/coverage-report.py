@@ -42,7 +42,7 @@ def measured(objects):
                     if counts:  # a function of a header is measured once in each file that uses it
                         known = lines.setdefault(line["line_number"], [])
                         lines[line["line_number"]] = [a + b for a, b in zip(known, counts)] if len(known) == len(counts) else \
-                            max(known, counts, key=lambda c: sum(1 for n in c if n))
+                            max(known, counts, key=lambda c: (sum(1 for n in c if n), len(c)))
     return files
 
 

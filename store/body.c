@@ -48,12 +48,11 @@ static void format_file_name(uint32_t number, char name[FILE_NAME_SIZE]) {
 
 /* The number in a body file's name, or 0 if it is no such name. */
 static uint32_t parse_file_name(const char *name) {
-    char *end;
     if (strlen(name) < 8 || strspn(name, "0123456789") != strlen(name))
         return 0;
     errno = 0;
-    unsigned long number = strtoul(name, &end, 10);
-    return errno == 0 && *end == '\0' && number <= UINT32_MAX ? (uint32_t)number : 0;
+    unsigned long number = strtoul(name, NULL, 10);
+    return errno == 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
 int body_files_create(const char *store_directory, struct error *err) {
@@ -75,6 +74,7 @@ static int cannot_list(const struct body_files *bodies, int saved_errno) {
 
 static int cannot_look(const struct body_files *bodies, const char *name, int saved_errno) {
     log_write(bodies->log, LOG_LEVEL_ERROR, "cannot look at body file %s: %s", name, strerror(saved_errno));
+    errno = saved_errno;
     return store_error_from_errno(saved_errno);
 }
 
@@ -179,7 +179,7 @@ int body_files_open(const char *store_directory, bool writable, struct body_end 
     bodies->directory_dirty = true; /* a process that was killed may have left a file whose name is not durable */
     int rc = STORE_OK;
     bodies->directory = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-    if (bodies->directory < 0 && (errno == ENOTDIR || errno == ELOOP))
+    if (bodies->directory < 0 && errno == ENOTDIR) /* as a symlink is, too, with these flags */
         rc = error_set(err, STORE_CORRUPT, "%s, which holds the contents of large files, is no directory of the store",
                        path);
     else if (bodies->directory < 0)
@@ -264,6 +264,7 @@ static int use_file_locked(struct body_files *bodies, uint32_t number, int more_
             if (saved_errno == ELOOP || saved_errno == ENXIO || saved_errno == EISDIR)
                 return refuse_file(bodies, name);
             log_write(bodies->log, LOG_LEVEL_ERROR, "cannot open body file %s: %s", name, strerror(saved_errno));
+            errno = saved_errno;
             return store_error_from_errno(saved_errno);
         }
         if (!slot) {
@@ -370,11 +371,12 @@ int body_files_read(struct body_files *bodies, const struct body_ref *ref, uint8
     if (rc < 0)
         return rc;
     ssize_t got = transfer_read(use.fd, buffer, ref->length, ref->position);
+    int saved_errno = got < 0 ? errno : 0;
     if (got < 0) {
-        rc = store_error_from_errno(errno);
+        rc = store_error_from_errno(saved_errno);
         log_write(bodies->log, LOG_LEVEL_ERROR,
                   "cannot read the %" PRIu32 " bytes at %" PRIu64 " of body file %08" PRIu32 ": %s", ref->length,
-                  ref->position, ref->file, strerror(errno));
+                  ref->position, ref->file, strerror(saved_errno));
     } else if ((size_t)got < ref->length) {
         log_write(bodies->log, LOG_LEVEL_ERROR,
                   "body file %08" PRIu32 " is damaged: it ends at byte %" PRIu64
@@ -383,6 +385,8 @@ int body_files_read(struct body_files *bodies, const struct body_ref *ref, uint8
         rc = STORE_CORRUPT;
     }
     end_use(bodies, &use);
+    if (got < 0)
+        errno = saved_errno;
     if (rc == STORE_OK && XXH3_64bits(buffer, ref->length) != ref->sum) {
         log_write(bodies->log, LOG_LEVEL_ERROR,
                   "body file %08" PRIu32 " is damaged: wrong checksum of the %" PRIu32 " bytes at %" PRIu64, ref->file,
@@ -410,13 +414,13 @@ int body_files_flush(struct body_files *bodies, struct body_end *end) {
         if (rc != STORE_OK)
             break;
         if (TEMP_FAILURE_RETRY(fdatasync(use.fd)) < 0) {
-            rc = store_error_from_errno(errno);
+            rc = STORE_IO; /* whatever the reason: invariant 3 */
             log_write(bodies->log, LOG_LEVEL_ERROR, "cannot sync body file %08" PRIu32 ": %s", number, strerror(errno));
         }
         end_use(bodies, &use);
     }
     if (rc == STORE_OK && directory_dirty && TEMP_FAILURE_RETRY(fsync(bodies->directory)) < 0) {
-        rc = store_error_from_errno(errno);
+        rc = STORE_IO;
         log_write(bodies->log, LOG_LEVEL_ERROR, "cannot sync the directory of body files: %s", strerror(errno));
     }
     if (rc != STORE_OK) {

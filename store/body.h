@@ -6,7 +6,10 @@
  *  1. A position that body_files_append returned is never written again, in this process or a later one.
  *  2. A body that a committed record refers to is durable: the committer calls body_files_flush first.
  *  3. Once a flush has failed the kernel may have dropped what it could not write, and a second flush would
- *     claim success. So every append and flush after it fails, until the store is opened again.
+ *     claim success. So every append and flush after it fails, until the store is opened again. That a disk was full or over quota
+ *     when it was to sync (btrfs, NFS, FUSE) makes no difference: who appended a body has let go of its bytes, and the only other copy is
+ *     the page cache that the kernel may have dropped them from. They cannot be written anew elsewhere, so that STORE_FULL, after
+ *     which callers try again, would be a promise that nobody can keep: it is STORE_IO at once.
  *
  * Threads: append and read from any thread at once; flush from one thread at a time. One mutex guards
  * the append position and the table of open files; it is not held while a body is read or written.
@@ -48,10 +51,11 @@ void body_files_close(struct body_files *bodies);
  * STORE_FULL, STORE_IO; a failed append leaves bytes that nothing refers to. */
 int body_files_append(struct body_files *bodies, const uint8_t *data, uint32_t length, struct body_ref *ref);
 
-/* Reads a whole body and checks its checksum. STORE_CORRUPT if it is not there whole or differs. */
+/* Reads a whole body and checks its checksum. STORE_CORRUPT if it is not there whole or differs; STORE_IO if the disk does not give it: then
+ * errno says why. */
 int body_files_read(struct body_files *bodies, const struct body_ref *ref, uint8_t *buffer);
 
-/* Makes everything durable that was appended before the call, and fills *end for the caller's commit. */
+/* Makes everything durable that was appended before the call, and fills *end for the caller's commit. STORE_IO whenever a sync failed. */
 int body_files_flush(struct body_files *bodies, struct body_end *end);
 
 /* Bytes on disk. */

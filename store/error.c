@@ -48,6 +48,8 @@ const char *store_error_text(int code) {
         return "above the format's limit";
     case STORE_NO_OBJECT:
         return "no such object";
+    case STORE_LOST:
+        return "lost, as `tidfs verify --repair` put on record";
     }
     return "unknown error";
 }
@@ -64,6 +66,7 @@ int store_error_errno(int code) {
         return ENOMEM;
     case STORE_IO:
     case STORE_CORRUPT:
+    case STORE_LOST:
         return EIO;
     case STORE_FULL:
         return ENOSPC;
@@ -83,6 +86,10 @@ int store_error_errno(int code) {
         return EFBIG;
     }
     return EIO;
+}
+
+bool store_error_is_damage(int code) {
+    return code == STORE_CORRUPT || code == STORE_LOST;
 }
 
 int store_error_from_errno(int saved_errno) {

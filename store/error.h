@@ -10,6 +10,8 @@
 #ifndef TIDFS_STORE_ERROR_H
 #define TIDFS_STORE_ERROR_H
 
+#include <stdbool.h>
+
 enum store_error {
     STORE_OK = 0,
     STORE_ABSENT = 1,        /* not an error: what was asked for is not there */
@@ -26,6 +28,7 @@ enum store_error {
     STORE_INVALID = -11,     /* an argument outside its range */
     STORE_TOO_BIG = -12,     /* a name, value or size above the format's limit */
     STORE_NO_OBJECT = -13,   /* no such object in any transaction */
+    STORE_LOST = -14,        /* lost, as a repair put on record: what is left is sound, and this will not come back */
 };
 
 /* One failure, told to a person. Filled by functions that take a `struct error *` (NULL is legal
@@ -44,8 +47,11 @@ int error_set(struct error *err, enum store_error code, const char *format, ...)
 const char *store_error_text(int code);
 
 /* The one mapping to errno: a positive errno for a negative code, 0 for STORE_OK, ENOENT for
- * STORE_ABSENT. STORE_PACKED is ESTALE, STORE_CORRUPT is EIO. */
+ * STORE_ABSENT. STORE_PACKED is ESTALE, STORE_CORRUPT and STORE_LOST are EIO. */
 int store_error_errno(int code);
+
+/* Whether that one thing cannot be told, and others can: STORE_CORRUPT, STORE_LOST. */
+bool store_error_is_damage(int code);
 
 /* The store error that fits a failed system call's errno (ENOSPC, EDQUOT -> STORE_FULL; EROFS,
  * EACCES, EPERM -> STORE_READ_ONLY; ENOMEM -> STORE_NO_MEMORY; EBUSY -> STORE_LOCKED; the rest STORE_IO). */

@@ -10,6 +10,7 @@
 
 #define RESERVE_MAX      (UINT64_C(8) << 20)
 #define DIRECTORY_BUDGET (UINT64_C(32) << 20) /* names of directories kept in memory */
+#define LOADED_MAX       262144               /* objects that are kept in memory though they have not changed */
 
 static int init_locks(struct head *head) {
     pthread_condattr_t monotonic;
@@ -61,6 +62,7 @@ static int init_state(struct head *head, struct error *err) {
     head->changers.uid = HEAD_NOBODY;
     head->deadline_ns = UINT64_MAX;
     head->directory_budget = DIRECTORY_BUDGET;
+    head->loaded_max = LOADED_MAX;
     struct statvfs disk;
     if (statvfs(store_directory(head->store), &disk) == 0) {
         uint64_t total = (uint64_t)disk.f_blocks * disk.f_frsize;

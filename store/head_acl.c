@@ -115,15 +115,12 @@ int acl_inherit(struct head *head, struct object *parent, uint32_t umask, uint32
     return rc;
 }
 
-int acl_chmod(struct head *head, struct object *object, uint32_t mode) {
+void acl_chmod(struct object *object, uint32_t mode) {
     if (!object->record.has_xattrs)
-        return 0;
-    int rc = object_load_xattrs(head, object);
-    if (rc < 0)
-        return rc;
+        return;
     const struct xattr *access = xattr_set_find(object->xattrs, ACL_ACCESS);
     if (!access)
-        return 0;
+        return;
     uint8_t *acl = access->value; /* the set is the object's own: changed in place */
     uint8_t *permissions = find_tag(acl, access->length, TAG_USER_OBJ);
     if (permissions)
@@ -137,5 +134,4 @@ int acl_chmod(struct head *head, struct object *object, uint32_t mode) {
     if (permissions)
         *permissions = (uint8_t)(mode & 7);
     object->xattrs_dirty = true;
-    return 0;
 }

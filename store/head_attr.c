@@ -36,9 +36,7 @@ static int setattr_locked(struct head *head, struct object *object, unsigned val
     }
     if (valid & HEAD_SET_MODE) {
         uint32_t mode = (record->mode & S_IFMT) | (set->mode & 07777);
-        int rc = acl_chmod(head, object, mode);
-        if (rc < 0)
-            return rc;
+        acl_chmod(object, mode);
         record->mode = mode;
     }
     if (valid & HEAD_SET_UID)
@@ -104,7 +102,7 @@ int object_load_xattrs(struct head *head, struct object *object) {
     struct xattr_set *set = calloc(1, sizeof *set);
     if (!set)
         return -ENOMEM;
-    if (object->record.has_xattrs && object->stored) {
+    if (object->record.has_xattrs) { /* so it is stored: those of a new object are in memory */
         struct xattrs_version *version;
         int rc = store_xattrs(head->store, object->oid, head->last_seq + 1, &version);
         if (rc == STORE_OK) {
@@ -143,7 +141,7 @@ static int virtual_xattr(struct head *head, const struct object *object, const c
     rc = storage_transaction_at(store_storage(head->store), version->cached.from, &transaction);
     store_release(head->store, version);
     if (rc != STORE_OK)
-        return -EIO;
+        return rc == STORE_ABSENT ? -EIO : -store_error_errno(rc);
     tid_format(transaction.tid, text);
     transaction_release(&transaction);
     return 0;

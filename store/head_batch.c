@@ -11,12 +11,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-static void *grow(void *items, size_t *capacity, size_t needed, size_t size) {
-    if (needed <= *capacity)
+/* Room for one more than `count`. */
+static void *grow(void *items, size_t *capacity, size_t count, size_t size) {
+    if (count < *capacity)
         return items;
     size_t more = *capacity ? *capacity * 2 : 64;
-    while (more < needed)
-        more *= 2;
     void *grown = realloc(items, more * size);
     if (grown)
         *capacity = more;
@@ -25,8 +24,7 @@ static void *grow(void *items, size_t *capacity, size_t needed, size_t size) {
 
 static int add_revision(struct batch *batch, uint64_t oid, bool directory, uint64_t part, const uint8_t *data,
                         size_t length) {
-    void *grown =
-        grow(batch->revisions, &batch->revision_capacity, batch->revision_count + 1, sizeof *batch->revisions);
+    void *grown = grow(batch->revisions, &batch->revision_capacity, batch->revision_count, sizeof *batch->revisions);
     if (!grown)
         return -ENOMEM;
     batch->revisions = grown;
@@ -36,8 +34,7 @@ static int add_revision(struct batch *batch, uint64_t oid, bool directory, uint6
 }
 
 static int add_snapshot(struct batch *batch, struct object *object, const struct file_chunk *chunk) {
-    void *grown =
-        grow(batch->snapshots, &batch->snapshot_capacity, batch->snapshot_count + 1, sizeof *batch->snapshots);
+    void *grown = grow(batch->snapshots, &batch->snapshot_capacity, batch->snapshot_count, sizeof *batch->snapshots);
     if (!grown)
         return -ENOMEM;
     batch->snapshots = grown;
@@ -128,6 +125,10 @@ static void take_off(struct head *head, struct batch *batch) {
     batch->added_count = kept;
     batch->ended = head->ended;
     batch->ended_count = head->ended_count;
+    batch->added_capacity = head->added_capacity;
+    batch->ended_capacity = head->ended_capacity;
+    head->flying_added = kept;
+    head->flying_ended = head->ended_count;
     head->added = NULL;
     head->ended = NULL;
     head->added_count = head->added_capacity = head->ended_count = head->ended_capacity = 0;
@@ -182,11 +183,11 @@ int batch_seal(struct head *head, struct batch **sealed) {
 
 static int add_body(struct batch *batch, struct memory *memory) {
     size_t capacity = batch->body_capacity;
-    void *bodies = grow(batch->bodies, &capacity, batch->body_count + 1, sizeof *batch->bodies);
+    void *bodies = grow(batch->bodies, &capacity, batch->body_count, sizeof *batch->bodies);
     if (!bodies)
         return STORE_NO_MEMORY;
     batch->bodies = bodies;
-    void *memories = grow(batch->body_memories, &batch->body_capacity, batch->body_count + 1, sizeof(struct memory *));
+    void *memories = grow(batch->body_memories, &batch->body_capacity, batch->body_count, sizeof(struct memory *));
     if (!memories)
         return STORE_NO_MEMORY;
     batch->body_memories = memories;
@@ -314,14 +315,12 @@ static bool land(struct object *parent, struct dentry *dentry) {
 
 static void settle_names(struct head *head, struct batch *batch) {
     for (size_t i = 0; i < batch->ended_count; i++)
-        if (!land(batch->ended[i].parent, batch->ended[i].dentry))
-            batch->ended[i].dentry = NULL;
+        (void)land(batch->ended[i].parent, batch->ended[i].dentry);
     for (size_t i = 0; i < batch->added_count; i++)
         if (!land(batch->added[i].parent, batch->added[i].dentry))
             batch->added[i].dentry = NULL;
     for (size_t i = 0; i < batch->ended_count; i++)
-        if (batch->ended[i].dentry)
-            dentry_settle(head, batch->ended[i].parent, batch->ended[i].dentry);
+        dentry_settle(head, batch->ended[i].parent, batch->ended[i].dentry);
     for (size_t i = 0; i < batch->added_count; i++)
         if (batch->added[i].dentry)
             dentry_settle(head, batch->added[i].parent, batch->added[i].dentry);
@@ -346,11 +345,12 @@ static void settle_chunk(struct object *object, struct file_chunk *chunk) {
 
 void batch_settle(struct head *head, struct batch *batch) {
     settle_names(head, batch);
+    head->flying_ended = head->flying_added = 0;
     for (size_t i = 0; i < batch->snapshot_count; i++) {
         struct object *object = batch->snapshots[i].object;
         struct file_chunk *chunk = file_find(object->file, batch->snapshots[i].number);
-        if (chunk && chunk->flying)
-            settle_chunk(object, chunk);
+        assert(chunk && chunk->flying); /* so it stayed */
+        settle_chunk(object, chunk);
     }
     for (size_t i = 0; i < batch->object_count; i++) {
         struct object *object = batch->objects[i];
@@ -369,57 +369,66 @@ static void unplace_bodies(struct head *head, struct batch *batch) {
         head->body_files_used = true;
 }
 
-/* The working transaction ended a name that the batch added: neither happened. */
+/* The working transaction ended a name that the batch added: neither happened, which an oid of 0 says. */
 static void cancel_names(struct head *head, struct batch *batch) {
     for (size_t i = 0; i < batch->added_count; i++) {
         struct dentry *dentry = batch->added[i].dentry;
         if (!dentry->ended)
             continue;
-        for (size_t e = 0; e < head->ended_count; e++) {
-            if (head->ended[e].dentry != dentry || head->ended[e].index != batch->new_entries[i].index)
-                continue;
-            dentry->ended = false;
-            head->ended[e] = head->ended[--head->ended_count];
-            batch->added[i].dentry = NULL;
-            break;
-        }
+        size_t e = 0;
+        while (head->ended[e].dentry != dentry) /* it is there, or dentry->ended would not say so */
+            e++;
+        assert(e < head->ended_count && head->ended[e].index == batch->new_entries[i].index);
+        dentry->ended = false;
+        head->ended[e] = head->ended[--head->ended_count];
+        batch->new_entries[i].oid = 0;
     }
 }
 
-static int join_names(struct head *head, struct batch *batch) {
-    size_t ended_count = batch->ended_count + head->ended_count, added_count = batch->added_count + head->added_count;
-    struct ended *ended = malloc((ended_count + 1) * sizeof *ended);
-    struct added *added = malloc((added_count + 2) * sizeof *added);
-    if (!ended || !added) {
-        free(ended);
-        free(added);
-        return -ENOMEM;
-    }
-    cancel_names(head, batch);
-    ended_count = added_count = 0;
-    for (size_t i = 0; i < batch->ended_count; i++) {
+/* What the names' objects and dentries say from now on, the batch's before those of the working transaction. */
+static void number_names(const struct head *head, const struct batch *batch) {
+    uint32_t position = 0;
+    for (size_t i = 0; i < batch->ended_count; i++)
         batch->ended[i].dentry->ended = true;
-        ended[ended_count++] = batch->ended[i];
-    }
-    for (size_t i = 0; i < head->ended_count; i++)
-        ended[ended_count++] = head->ended[i];
     for (size_t i = 0; i < batch->added_count; i++)
-        if (batch->added[i].dentry)
-            added[added_count++] = batch->added[i];
+        if (batch->new_entries[i].oid != 0)
+            batch->added[i].dentry->added_at = position++;
     for (size_t i = 0; i < head->added_count; i++)
         if (head->added[i].dentry)
-            added[added_count++] = head->added[i];
-    for (size_t i = 0; i < added_count; i++)
-        added[i].dentry->added_at = (uint32_t)i;
-    free(head->ended);
-    free(head->added);
-    head->ended = ended;
-    head->ended_count = ended_count;
-    head->ended_capacity = ended_count + 1;
-    head->added = added;
-    head->added_count = added_count;
-    head->added_capacity = added_count + 2;
-    return 0;
+            head->added[i].dentry->added_at = position++;
+}
+
+static void join_ended(struct head *head, struct batch *batch) {
+    if (!head->ended) {
+        head->ended = batch->ended;
+        head->ended_capacity = batch->ended_capacity;
+        batch->ended = NULL;
+    } else if (batch->ended_count > 0) {
+        assert(head->ended_count + batch->ended_count <= head->ended_capacity);
+        memmove(head->ended + batch->ended_count, head->ended, head->ended_count * sizeof *head->ended);
+        memcpy(head->ended, batch->ended, batch->ended_count * sizeof *head->ended);
+    }
+    head->ended_count += batch->ended_count;
+}
+
+static void join_added(struct head *head, struct batch *batch) {
+    size_t kept = 0, own = 0;
+    for (size_t i = 0; i < batch->added_count; i++)
+        if (batch->new_entries[i].oid != 0)
+            batch->added[kept++] = batch->added[i];
+    for (size_t i = 0; i < head->added_count; i++)
+        if (head->added[i].dentry)
+            head->added[own++] = head->added[i];
+    if (!head->added) {
+        head->added = batch->added;
+        head->added_capacity = batch->added_capacity;
+        batch->added = NULL;
+    } else if (kept > 0) {
+        assert(kept + own <= head->added_capacity);
+        memmove(head->added + kept, head->added, own * sizeof *head->added);
+        memcpy(head->added, batch->added, kept * sizeof *head->added);
+    }
+    head->added_count = kept + own;
 }
 
 /* dirty says again whether head->ended or head->added has the dentry. */
@@ -455,39 +464,32 @@ static void take_back_object(struct head *head, struct object *object) {
     object->gone = gone;
 }
 
-int batch_take_back(struct head *head, struct batch *batch) {
+void batch_take_back(struct head *head, struct batch *batch) {
     unplace_bodies(head, batch);
-    /* Pointers that cancel_names clears are needed once more. */
-    struct added *added = malloc((batch->added_count + 1) * sizeof *added);
-    if (!added)
-        return -ENOMEM;
-    if (batch->added_count)
-        memcpy(added, batch->added, batch->added_count * sizeof *added);
-    int rc = join_names(head, batch);
-    if (rc == 0) {
-        for (size_t i = 0; i < batch->ended_count; i++)
-            redirty(batch->ended[i].parent, batch->ended[i].dentry);
-        for (size_t i = 0; i < batch->added_count; i++)
-            redirty(added[i].parent, added[i].dentry);
-        for (size_t i = 0; i < batch->object_count; i++)
-            take_back_object(head, batch->objects[i]);
-        for (size_t i = 0; i < batch->object_count; i++)
-            object_settle(head, batch->objects[i]);
-        head->working_bytes += batch->bytes;
-    }
-    free(added);
-    return rc;
+    cancel_names(head, batch);
+    number_names(head, batch);
+    for (size_t i = 0; i < batch->ended_count; i++)
+        redirty(batch->ended[i].parent, batch->ended[i].dentry);
+    for (size_t i = 0; i < batch->added_count; i++)
+        redirty(batch->added[i].parent, batch->added[i].dentry);
+    join_ended(head, batch);
+    join_added(head, batch);
+    head->flying_ended = head->flying_added = 0;
+    for (size_t i = 0; i < batch->object_count; i++)
+        take_back_object(head, batch->objects[i]);
+    for (size_t i = 0; i < batch->object_count; i++)
+        object_settle(head, batch->objects[i]);
+    head->working_bytes += batch->bytes;
 }
 
 void batch_revert(struct head *head, struct batch *batch) {
     for (size_t i = 0; i < batch->object_count; i++)
         object_revert(head, batch->objects[i]);
     batch->object_count = 0; /* some are no more */
+    head->flying_ended = head->flying_added = 0;
 }
 
 void batch_free(struct batch *batch) {
-    if (!batch)
-        return;
     for (size_t i = 0; i < batch->snapshot_count; i++) {
         for (uint32_t s = 0; s < batch->snapshots[i].count; s++)
             memory_release(batch->snapshots[i].spans[s].memory);

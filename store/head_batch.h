@@ -27,10 +27,10 @@ struct batch {
     struct new_revision *revisions; /* their data is the batch's */
     size_t revision_count, revision_capacity;
     struct added *added; /* those of the working transaction, taken over */
-    size_t added_count;
+    size_t added_count, added_capacity;
     struct new_entry *new_entries;
     struct ended *ended;
-    size_t ended_count;
+    size_t ended_count, ended_capacity;
     struct ended_entry *ended_entries;
     struct new_body *bodies;
     struct memory **body_memories; /* which each of `bodies` is */
@@ -43,11 +43,12 @@ int batch_seal(struct head *head, struct batch **batch);
 int batch_write(struct head *head, struct batch *batch, struct transaction *done);
 /* After a commit: what flew is settled. Write lock. */
 void batch_settle(struct head *head, struct batch *batch);
-/* After a failure: what flew joins the working transaction. Write lock. -ENOMEM: it could not, and is lost to the storage. */
-int batch_take_back(struct head *head, struct batch *batch);
+/* After a failure: what flew joins the working transaction. Write lock. Cannot fail: a commit that found no memory must not end in the loss of
+ * what it was to commit. */
+void batch_take_back(struct head *head, struct batch *batch);
 /* After a failure within head_transaction: what flew is as it was before. Write lock. */
 void batch_revert(struct head *head, struct batch *batch);
-/* Write lock, for the memory that it shares. NULL is legal. */
+/* Write lock, for the memory that it shares. */
 void batch_free(struct batch *batch);
 
 #endif

@@ -267,8 +267,7 @@ static int numbers_add(struct numbers *numbers, uint64_t number) {
 static int next_chunk(struct head *head, struct object *object, uint64_t number, uint64_t *found) {
     const struct file_chunk *chunk = file_next(object->file, number);
     uint64_t part = UINT64_MAX;
-    uint64_t end = (object->record.size + CHUNK_BYTES - 1) >> CHUNK_SHIFT;
-    if (object->stored && number < end && !(chunk && chunk->number == number)) {
+    if (object->stored && !(chunk && chunk->number == number)) {
         int rc =
             storage_next_part(store_storage(head->store), object->oid, PART_CHUNK + number, head->last_seq + 1, &part);
         if (rc < 0)
@@ -306,9 +305,7 @@ static int object_zero(struct head *head, struct object *object, uint64_t start,
             rc = file_chunk_reserve(chunk, 1);
     }
     for (size_t i = 0; i < numbers.count && rc == 0; i++) {
-        rc = file_chunk_get(head, object, numbers.items[i], &chunk);
-        if (rc < 0)
-            break;
+        chunk = file_find(object->file, numbers.items[i]); /* loaded just now */
         uint64_t base = chunk_start(numbers.items[i]);
         uint64_t allocated = file_chunk_allocated(chunk);
         file_chunk_cut(chunk, start > base ? (uint32_t)(start - base) : 0,
@@ -418,7 +415,7 @@ static int seek_locked(struct head *head, struct object *object, uint64_t offset
         if (rc < 0)
             return rc;
         uint32_t at = chunk_seek(chunk, (uint32_t)(offset - chunk_start(number)), hole);
-        if (loaded && !chunk->dirty)
+        if (loaded)
             file_chunk_drop(object, chunk);
         offset = chunk_start(number) + at;
         if (at < CHUNK_BYTES)
@@ -535,10 +532,7 @@ static int piece_get(struct head *head, const struct copying *copy, uint32_t len
     uint32_t start = (uint32_t)(copy->from & (CHUNK_BYTES - 1)), to = (uint32_t)(copy->to & (CHUNK_BYTES - 1));
     if (copy->before)
         return piece_from_instant(head, copy->source, number, copy->before, start, start + length, to, piece);
-    struct object *object;
-    int rc = get_file(head, copy->source, &object);
-    if (rc < 0)
-        return rc;
+    const struct object *object = object_find(head, copy->source); /* which source_size has loaded */
     const struct file_chunk *chunk = file_find(object->file, number);
     if (chunk)
         return piece_from_head(chunk, start, start + length, to, piece);

@@ -357,8 +357,9 @@ int directory_prepare(struct head *head, struct object *object, const char *name
         if (rc < 0)
             return rc;
     }
-    if (head->added_count + 2 > head->added_capacity) {
-        size_t capacity = head->added_capacity ? head->added_capacity * 2 : 64;
+    size_t needed = head->added_count + head->flying_added + 2;
+    if (needed > head->added_capacity) {
+        size_t capacity = needed > head->added_capacity * 2 ? needed + 64 : head->added_capacity * 2;
         struct added *added = realloc(head->added, capacity * sizeof *added);
         if (!added)
             return -ENOMEM;
@@ -385,9 +386,10 @@ void directory_add(struct head *head, struct object *object, struct dentry *dent
 }
 
 int directory_prepare_removal(struct head *head, size_t count) {
-    if (head->ended_count + count <= head->ended_capacity)
+    size_t needed = head->ended_count + head->flying_ended + count;
+    if (needed <= head->ended_capacity)
         return 0;
-    size_t capacity = head->ended_capacity ? head->ended_capacity * 2 : 64;
+    size_t capacity = needed > head->ended_capacity * 2 ? needed + 64 : head->ended_capacity * 2;
     struct ended *ended = realloc(head->ended, capacity * sizeof *ended);
     if (!ended)
         return -ENOMEM;

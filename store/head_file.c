@@ -171,8 +171,7 @@ static void span_delete(struct file_chunk *chunk, uint32_t at, uint32_t count) {
 
 /* Needs room for one span: a cut in the middle of one makes two. */
 void file_chunk_cut(struct file_chunk *chunk, uint32_t start, uint32_t end) {
-    if (start >= end)
-        return;
+    assert(start < end);
     uint32_t at = span_position(chunk, start);
     if (at < chunk->count && chunk->spans[at].start < start) {
         struct span *span = &chunk->spans[at];
@@ -250,6 +249,7 @@ static int chunk_append(struct file_chunk *chunk, uint32_t start, const uint8_t 
 }
 
 int file_chunk_write(struct file_chunk *chunk, uint32_t start, const uint8_t *data, uint32_t length) {
+    assert(length <= BODY_MAX);
     int rc = file_chunk_reserve(chunk, 2);
     if (rc < 0)
         return rc;
@@ -263,14 +263,10 @@ int file_chunk_write(struct file_chunk *chunk, uint32_t start, const uint8_t *da
     rc = chunk_append(chunk, start, data, length, &done);
     if (rc < 0 || done)
         return rc;
-    for (uint32_t from = 0; from < length; from += BODY_MAX) {
-        uint32_t piece = length - from < BODY_MAX ? length - from : BODY_MAX;
-        rc = file_chunk_reserve(chunk, 2);
-        struct memory *memory = rc < 0 ? NULL : memory_new(data + from, piece);
-        if (!memory)
-            return -ENOMEM;
-        file_chunk_insert(chunk, &(struct span){.start = start + from, .length = piece, .memory = memory});
-    }
+    struct memory *memory = memory_new(data, length);
+    if (!memory)
+        return -ENOMEM;
+    file_chunk_insert(chunk, &(struct span){.start = start, .length = length, .memory = memory});
     return 0;
 }
 
@@ -352,17 +348,6 @@ int file_chunk_get(struct head *head, struct object *object, uint64_t number, st
             file_chunk_drop(object, *found);
     }
     return rc;
-}
-
-int file_chunk_reset(struct head *head, struct object *object, uint64_t number) {
-    struct file_chunk *chunk = file_find(object->file, number);
-    int rc = chunk ? 0 : chunk_add(object, number, &chunk);
-    if (rc < 0)
-        return rc;
-    if (chunk->count)
-        span_delete(chunk, 0, chunk->count);
-    file_chunk_dirty(head, object, chunk);
-    return 0;
 }
 
 void file_chunk_dirty(struct head *head, struct object *object, struct file_chunk *chunk) {

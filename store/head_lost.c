@@ -21,7 +21,7 @@ static bool find_name(struct head *head, uint64_t oid, uint64_t *parent, char *n
     struct entry_list links;
     if (storage_links(store_storage(head->store), oid, head->last_seq + 1, &links) != STORE_OK)
         return false;
-    bool found = links.count > 0 && links.items[0].name_length <= NAME_BYTES_MAX;
+    bool found = links.count > 0;
     if (found) {
         *parent = links.items[0].parent;
         *length = links.items[0].name_length;

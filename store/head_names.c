@@ -359,8 +359,6 @@ static int is_below(struct head *head, const struct object *ancestor, struct obj
 
 static int rename_check(struct head *head, const struct end *from, const struct end *to, unsigned flags) {
     bool below, exchange = flags & RENAME_EXCHANGE;
-    if (!from->object)
-        return -ENOENT;
     if (exchange && !to->object)
         return -ENOENT;
     if ((flags & RENAME_NOREPLACE) && to->object)

@@ -1,11 +1,17 @@
-/* The table of objects in memory: what the kernel holds, and what is not durable yet. Everything else is in the storage. */
+/* The table of objects in memory: what the kernel holds, and what is not durable yet. Everything else is in the storage.
+ *
+ * The kernel may hold millions, of most of which it never asks anything again. So only so many are loaded; of the others the table has
+ * what nobody else knows, which is how often the kernel was told of them.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/head_private.h"
 
-#define BUCKETS_FIRST 1024
+#define BUCKETS_FIRST    1024
+#define UNLOADED_BYTES   offsetof(struct object, record)
+#define TRIM_BUCKETS_MAX 64 /* looked at by one operation */
 
 static size_t bucket_of(uint64_t oid, size_t bucket_count) {
     return (size_t)(oid * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (bucket_count - 1);
@@ -21,6 +27,8 @@ int object_table_new(struct head *head) {
 
 /* Everything that the storage can give again. */
 static void object_release(struct head *head, struct object *object) {
+    if (object->unloaded)
+        return;
     if (object_is_directory(object))
         directory_free(head, object);
     else
@@ -75,14 +83,20 @@ static void table_add(struct head *head, struct object *object) {
     object->hash_next = head->buckets[at];
     head->buckets[at] = object;
     head->object_count++;
+    head->loaded_count++;
 }
 
-static void table_remove(struct head *head, struct object *object) {
+static struct object **table_link(struct head *head, const struct object *object) {
     struct object **link = &head->buckets[bucket_of(object->oid, head->bucket_count)];
     while (*link != object)
         link = &(*link)->hash_next;
-    *link = object->hash_next;
+    return link;
+}
+
+static void table_remove(struct head *head, struct object *object) {
+    *table_link(head, object) = object->hash_next;
     head->object_count--;
+    head->loaded_count -= !object->unloaded;
 }
 
 static struct object *table_find(const struct head *head, uint64_t oid) {
@@ -123,19 +137,21 @@ int object_get(struct head *head, uint64_t oid, struct object **found) {
     store_release(head->store, version);
     if (rc < 0)
         return rc;
-    if (!object) {
-        object = calloc(1, sizeof *object);
-        if (!object) {
-            inode_record_release(&record);
-            return -ENOMEM;
-        }
-        object->oid = oid;
-        table_add(head, object);
+    struct object *loaded = calloc(1, sizeof *loaded);
+    if (!loaded) {
+        inode_record_release(&record);
+        return -ENOMEM;
     }
-    object->record = record;
-    object->stored = true;
-    object->unloaded = false;
-    *found = object;
+    loaded->oid = oid;
+    loaded->record = record;
+    loaded->stored = true;
+    if (object) {
+        loaded->lookups = object->lookups;
+        table_remove(head, object);
+        free(object);
+    }
+    table_add(head, loaded);
+    *found = loaded;
     return 0;
 }
 
@@ -163,10 +179,46 @@ struct object *object_new(struct head *head, uint32_t mode) {
 void object_settle(struct head *head, struct object *object) {
     if (object->lookups || object->dirty || object->flying)
         return;
-    if (object_is_directory(object) && object->directory && object->directory->unsettled)
+    if (!object->unloaded && object_is_directory(object) && object->directory && object->directory->unsettled)
         return;
     table_remove(head, object);
     object_free(head, object);
+}
+
+/* Whether the storage has all that there is to know of it. Names of directories are dropped by directory_trim first, which knows
+ * the order in which they were used. */
+static bool may_unload(const struct object *object) {
+    return !object->unloaded && object->stored && !object->dirty && !object->flying && !object->gone &&
+           !(object_is_directory(object) && object->directory);
+}
+
+/* In a block of its own: the larger one is then of use for another object. Without memory it stays as it is. */
+static void object_unload(struct head *head, struct object *object) {
+    void *unloaded = malloc(UNLOADED_BYTES);
+    if (!unloaded)
+        return;
+    object_release(head, object);
+    object->unloaded = true;
+    memcpy(unloaded, object, UNLOADED_BYTES);
+    *table_link(head, object) = unloaded;
+    free(object);
+    head->loaded_count--;
+}
+
+/* Goes round the table, so that each object has its time, and one that is in use is soon back. */
+void object_trim(struct head *head) {
+    for (unsigned i = 0; i < TRIM_BUCKETS_MAX && head->loaded_count > head->loaded_max; i++) {
+        struct object *next, *object = head->buckets[head->trim_bucket++ & (head->bucket_count - 1)];
+        for (; object; object = next) {
+            next = object->hash_next;
+            if (!may_unload(object))
+                continue;
+            if (object->lookups)
+                object_unload(head, object);
+            else
+                object_settle(head, object);
+        }
+    }
 }
 
 void object_dirty(struct head *head, struct object *object) {
@@ -230,11 +282,10 @@ void object_revert(struct head *head, struct object *object) {
         object_free(head, object);
         return;
     }
+    /* In its place, for there may be no memory for another. */
     object_release(head, object);
-    object->record = (struct inode_record){0};
-    object->directory = NULL;
-    object->xattrs = NULL;
     object->flying = object->fresh_flying = object->gone = object->xattrs_dirty = object->xattrs_flying = false;
+    head->loaded_count -= !object->unloaded;
     object->unloaded = true;
 }
 

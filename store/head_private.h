@@ -84,10 +84,18 @@ struct directory {
     struct object *newer, *older; /* head->directories, by use */
 };
 
+/* One that the kernel holds but that was not used for a while is only the members before `record`: a million of them have to fit. */
 struct object {
     struct object *hash_next;
     uint64_t oid;
     _Atomic uint64_t lookups; /* references given out; raised under the read lock, too */
+    bool unloaded : 1;        /* nothing below is there: object_find does not see it, object_get loads it */
+    bool dirty : 1, flying : 1;
+    bool stored : 1;       /* some committed transaction has it */
+    bool fresh : 1;        /* made by the working transaction */
+    bool fresh_flying : 1; /* made by the flying batch */
+    bool gone : 1;         /* no name leads to it */
+    bool xattrs_dirty : 1, xattrs_flying : 1;
     struct inode_record record;
     struct object *dirty_next, *dirty_previous;
     union {
@@ -95,13 +103,6 @@ struct object {
         struct file *file;
     };
     struct xattr_set *xattrs; /* NULL: not loaded, or none */
-    bool dirty, flying;
-    bool stored;       /* some committed transaction has it */
-    bool fresh;        /* made by the working transaction */
-    bool fresh_flying; /* made by the flying batch */
-    bool gone;         /* no name leads to it */
-    bool xattrs_dirty, xattrs_flying;
-    bool unloaded; /* only oid and lookups are known: object_find does not see it, object_get loads it */
 };
 
 /* Names that a transaction adds, and names that it ends. */
@@ -130,6 +131,8 @@ struct head {
     pthread_rwlock_t lock;
     struct object **buckets;
     size_t bucket_count, object_count;
+    size_t loaded_count, loaded_max; /* of those objects: that are not unloaded; above which some are */
+    size_t trim_bucket;              /* where object_trim goes on */
     uint64_t next_oid;
     uint64_t last_seq, last_tid; /* durable */
     struct directory_list {
@@ -144,10 +147,11 @@ struct head {
     bool limit_passed; /* it has been asked to seal because of its size */
     struct object *dirty_first, *dirty_last;
     uint64_t dirty_count;
-    struct ended *ended;
+    struct ended *ended; /* there is always room for flying_ended more, if there is any */
     size_t ended_count, ended_capacity;
-    struct added *added;
+    struct added *added; /* as well, for flying_added */
     size_t added_count, added_capacity;
+    size_t flying_ended, flying_added; /* names in the batch that flies, which may have to come back */
     bool body_files_used;
     struct changers changers;
     _Atomic uint64_t working_bytes; /* written since it began; read without the lock */
@@ -187,17 +191,27 @@ static inline bool head_is_owner(struct head *head) {
            pthread_equal(atomic_load_explicit(&head->owner, memory_order_relaxed), pthread_self());
 }
 
+/* Unloads some of the objects that the storage can give again. Only while nobody has a pointer to an object: here. */
+void object_trim(struct head *head);
+
+/* What is read under the lock is read together. */
 static inline void head_lock(struct head *head) {
-    if (!head_is_owner(head))
+    if (!head_is_owner(head)) {
         (void)pthread_rwlock_wrlock(&head->lock);
+        if (head->loaded_count > head->loaded_max)
+            object_trim(head);
+    }
+    storage_begin_reads(store_storage(head->store));
 }
 
 static inline void head_lock_shared(struct head *head) {
     if (!head_is_owner(head))
         (void)pthread_rwlock_rdlock(&head->lock);
+    storage_begin_reads(store_storage(head->store));
 }
 
 static inline void head_unlock(struct head *head) {
+    storage_end_reads(store_storage(head->store));
     if (!head_is_owner(head))
         (void)pthread_rwlock_unlock(&head->lock);
 }
@@ -282,8 +296,6 @@ struct file_chunk *file_find(const struct file *file, uint64_t number);
 struct file_chunk *file_next(const struct file *file, uint64_t number);
 /* The chunk in memory, loaded if need be. */
 int file_chunk_get(struct head *head, struct object *object, uint64_t number, struct file_chunk **chunk);
-/* An empty one in its place, without loading. */
-int file_chunk_reset(struct head *head, struct object *object, uint64_t number);
 void file_chunk_dirty(struct head *head, struct object *object, struct file_chunk *chunk);
 void file_chunk_drop(struct object *object, struct file_chunk *chunk);
 uint64_t file_chunk_allocated(const struct file_chunk *chunk);
@@ -294,6 +306,7 @@ int file_chunk_reserve(struct file_chunk *chunk, uint32_t more);
 void file_chunk_cut(struct file_chunk *chunk, uint32_t start, uint32_t end);
 /* Takes over span->memory's reference. Reserve 2. */
 void file_chunk_insert(struct file_chunk *chunk, const struct span *span);
+/* At most BODY_MAX bytes, that stay in memory. */
 int file_chunk_write(struct file_chunk *chunk, uint32_t start, const uint8_t *data, uint32_t length);
 void file_free(struct object *object);
 /* An orphan's small writes go to body files now and then, for no commit will take them from memory. */
@@ -309,8 +322,8 @@ int object_load_xattrs(struct head *head, struct object *object);
 
 /* Attributes and mode for a new object below `parent`. */
 int acl_inherit(struct head *head, struct object *parent, uint32_t umask, uint32_t *mode, struct xattr_set **xattrs);
-/* The access ACL after chmod. */
-int acl_chmod(struct head *head, struct object *object, uint32_t mode);
+/* The access ACL after chmod. The attributes, if it has any, are loaded. */
+void acl_chmod(struct object *object, uint32_t mode);
 /* The permission bits that an access ACL implies. *equivalent: it says no more than they do. -EINVAL if it is none. */
 int acl_mode(const uint8_t *value, size_t length, uint32_t *mode, bool *equivalent);
 #define ACL_ACCESS  "system.posix_acl_access"

@@ -19,7 +19,7 @@
 /* ---- whether and when ---- */
 
 bool head_working_empty(const struct head *head) {
-    return !head->dirty_count && !head->added_count && !head->ended_count;
+    return !head->dirty_count; /* a directory is dirty with its names */
 }
 
 static bool disk_has_room(struct head *head, uint64_t bytes) {
@@ -71,7 +71,7 @@ void head_changed(struct head *head) {
     pthread_mutex_lock(&head->seal_lock);
     if (!head->pending && head->options.commit_interval_ns)
         head->deadline_ns = head_monotonic() + head->options.commit_interval_ns;
-    if (passed && head->requested < head->number)
+    if (passed)
         head->requested = head->number;
     pthread_cond_signal(&head->wake);
     pthread_mutex_unlock(&head->seal_lock);
@@ -84,14 +84,13 @@ void head_throttle(struct head *head) {
         return;
     head_lock_shared(head);
     uint64_t number = head->number;
-    bool wait = head->working_bytes > head->options.dirty_limit_bytes && head->limit_passed && !head->failed &&
-                head->refusal != STORE_FULL && head->refusal != STORE_READ_ONLY;
+    bool wait = head->limit_passed && !head->failed && head->refusal != STORE_FULL && head->refusal != STORE_READ_ONLY;
     head_unlock(head);
     if (!wait)
         return;
     pthread_mutex_lock(&head->seal_lock);
     uint64_t refused = head->refused;
-    while (head->taken < number && head->refused == refused && !head->stop)
+    while (head->taken < number && head->refused == refused)
         pthread_cond_wait(&head->done, &head->seal_lock);
     pthread_mutex_unlock(&head->seal_lock);
 }
@@ -142,7 +141,7 @@ static void tell_result(const struct head *head, int rc) {
                                                : "what is pending stays pending and is tried again";
     if (rc == STORE_OK && head->refusal != STORE_OK)
         log_write(log, LOG_LEVEL_WARNING, "commit to %s: it succeeds again, and nothing is lost", directory);
-    else if (rc != STORE_OK && (rc != head->refusal || head->failed || head->changing))
+    else if (rc != STORE_OK && (rc != head->refusal || head->changing))
         log_write(log, LOG_LEVEL_ERROR, "commit to %s failed: %s; %s", directory, store_error_text(rc), then);
 }
 
@@ -160,12 +159,12 @@ static int land_batch(struct head *head, struct batch *batch, int rc, const stru
     } else {
         if (rc != STORE_FULL && rc != STORE_NO_MEMORY && rc != STORE_READ_ONLY && rc != STORE_LOCKED)
             head->failed = true;
-        if (head->changing)
+        if (head->changing) {
             batch_revert(head, batch);
-        else if (batch_take_back(head, batch) < 0)
-            head->failed = true;
-        else
+        } else {
+            batch_take_back(head, batch);
             changers_add(&head->changers, batch->changers);
+        }
         tell_result(head, rc);
         head->refusal = rc;
         head->pending = !head->changing;

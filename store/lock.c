@@ -55,7 +55,7 @@ static int read_holder(int fd, struct lock_holder *holder) {
     errno = 0;
     long pid = strtol(text, &end, 10);
     const char *mount_point = "";
-    if (errno == 0 && pid > 0 && pid <= INT_MAX && *end == '\n' && length > 0 && text[length - 1] == '\n' &&
+    if (errno == 0 && pid > 0 && pid <= INT_MAX && *end == '\n' && text[length - 1] == '\n' &&
         end < text + length - 1) {
         text[length - 1] = '\0';
         mount_point = end + 1;
@@ -105,7 +105,7 @@ static int tell_holder(const char *store_directory, int fd, struct error *err) {
 int writer_lock_describe(struct writer_lock *lock, const char *mount_point) {
     char text[TEXT_MAX];
     int length = snprintf(text, sizeof text, "%ld\n%s\n", (long)getpid(), mount_point);
-    if (length < 0 || (size_t)length >= sizeof text)
+    if ((size_t)length >= sizeof text) /* or there is no number for its length */
         return STORE_TOO_BIG;
     /* A reader between the two calls sees a text that ends wrongly, or the new one. */
     if (transfer_write(lock->fd, text, (size_t)length, 0) < 0 || TEMP_FAILURE_RETRY(ftruncate(lock->fd, length)) < 0)
@@ -129,7 +129,7 @@ int writer_lock_acquire(const char *store_directory, const char *mount_point, st
     }
     struct flock range = whole_file(F_WRLCK);
     if (TEMP_FAILURE_RETRY(fcntl(lock->fd, F_OFD_SETLK, &range)) < 0) {
-        if (errno == EAGAIN || errno == EACCES)
+        if (errno == EAGAIN)
             rc = tell_holder(store_directory, lock->fd, err);
         else
             rc = error_set(err, store_error_from_errno(errno), "cannot lock %s: %s", store_directory, strerror(errno));
@@ -159,7 +159,7 @@ int reader_lock_acquire(const char *store_directory, int *fd) {
         return rc;
     struct flock range = whole_file(F_RDLCK);
     if (TEMP_FAILURE_RETRY(fcntl(*fd, F_OFD_SETLK, &range)) < 0) {
-        rc = errno == EAGAIN || errno == EACCES ? STORE_LOCKED : store_error_from_errno(errno);
+        rc = errno == EAGAIN ? STORE_LOCKED : store_error_from_errno(errno);
         (void)close(*fd);
     }
     return rc;

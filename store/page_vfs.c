@@ -98,8 +98,9 @@ static int read_page(sqlite3_file *file, uint32_t number, uint8_t page[PAGE_BYTE
         if (result == SQLITE_OK)
             return tell_damage(summed_file_of(file), PAGE_DAMAGED, number, 0);
         if (result == SQLITE_IOERR_SHORT_READ) {
-            sqlite3_int64 size;
-            bool empty = real->pMethods->xFileSize(real, &size) == SQLITE_OK && size == 0; /* not made yet */
+            sqlite3_int64 size = 1;
+            (void)real->pMethods->xFileSize(real, &size);
+            bool empty = size == 0; /* not made yet */
             return empty ? result : tell_damage(summed_file_of(file), PAGE_MISSING, number, 0);
         }
         return result;

@@ -6,7 +6,7 @@
  * one's place.
  *
  * What becomes of things
- *  - A revision that is lost: instants at which it was the newest give STORE_CORRUPT for that part of that object. If it cannot be told of which
+ *  - A revision that is lost: instants at which it was the newest give STORE_LOST for that part of that object. If it cannot be told of which
  *    object it was, that holds for all that the transaction may have changed.
  *  - An inode lost at the newest state: it is made anew from the version before, without bits that give rights; without one from its entries,
  *    with mode 0600 or 0700, owned by the store's owner. A symlink's target or a device's number cannot be, so that such a name goes.
@@ -16,6 +16,8 @@
  *    is free, else to /lost+found as `#OID`, directories with all below them.
  *  - A name whose object is lost: it goes.
  *  - A transaction's record lost: its time is taken from the index, or its place is kept without a time; its user and message are gone.
+ *  - The newest transactions, where their part of the log is damaged: what of them is right is kept, and the rest is lost. One of which nothing is
+ *    left is missing from history; that is told.
  *  - Indexes, marks, counters and the table of contents are made again. An identity that cannot be read is made anew.
  *
  * Invariants
@@ -32,7 +34,9 @@
 #include "store/storage.h"
 
 struct repair_options {
-    bool dry_run; /* only tell: works in a temporary directory (TMPDIR), and removes it */
+    /* Not NULL: only tell what a repair would do. An empty directory to work in, which is empty again afterwards. Nothing of the store is written: it need
+     * only be readable. */
+    const char *scratch;
     /* What is lost and what was done, a sentence each, after the store was exchanged; path as in struct verify_problem. */
     void (*told)(void *context, const struct verify_problem *what);
     void (*progress)(void *context, const char *doing, uint64_t done,
@@ -54,12 +58,16 @@ struct repair_result {
 };
 void repair_result_release(struct repair_result *result);
 
-/* The caller holds the writer's lock. STORE_NOT_A_STORE if there is nothing of a store, STORE_NEWER_FORMAT, STORE_FULL, STORE_IO, STORE_READ_ONLY,
+/* Removes what a repair that did not come to its end has left in the directory that it worked in: `scratch`, or the store's. Changes nothing else, so that it may
+ * be called while the repair goes on, to give it up. */
+void repair_remove_attempt(const char *directory);
+
+/* The caller holds the writer's lock, or with `scratch` keeps writers out as far as can be. STORE_NOT_A_STORE if there is nothing of a store, STORE_NEWER_FORMAT, STORE_FULL, STORE_IO, STORE_READ_ONLY,
  * STORE_NO_MEMORY, each told in *err: then the store is as it was. */
 int storage_sqlite_repair(const char *directory, const struct repair_options *options, struct repair_result *result,
                           struct error *err);
 
-/* The same, taking the lock: STORE_LOCKED if somebody writes the store. */
+/* The same, taking the lock: STORE_LOCKED if somebody writes the store. The user of the transaction is this process's. */
 int store_repair(const char *directory, const struct repair_options *options, struct repair_result *result,
                  struct error *err);
 

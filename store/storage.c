@@ -34,9 +34,11 @@ static bool is_oid(uint64_t oid) {
     return oid >= 1 && oid <= OID_MAX;
 }
 
+#ifndef NDEBUG /* only assertions use it */
 static bool is_result(int rc) {
-    return rc <= STORE_ABSENT && rc >= STORE_NO_OBJECT;
+    return rc <= STORE_ABSENT && rc >= STORE_LOST;
 }
+#endif
 
 /* For operations that never find "nothing". */
 static int without_absent(int rc) {
@@ -55,6 +57,14 @@ int storage_get_state(struct storage *storage, struct storage_state *state) {
     if (rc == STORE_OK && (state->next_oid <= ROOT_OID || state->horizon > state->last_seq + 1))
         rc = STORE_CORRUPT;
     return rc;
+}
+
+void storage_begin_reads(struct storage *storage) {
+    storage->ops->begin_reads(storage);
+}
+
+void storage_end_reads(struct storage *storage) {
+    storage->ops->end_reads(storage);
 }
 
 int storage_load_before(struct storage *storage, uint64_t oid, uint64_t part, uint64_t before,
@@ -252,7 +262,7 @@ static bool is_entry_changes(const struct commit *commit) {
     for (size_t i = 0; i < commit->added_count; i++) {
         const struct new_entry *entry = &commit->added[i];
         if (!is_oid(entry->parent) || !is_oid(entry->oid) || entry->oid >= commit->next_oid ||
-            entry->index < ENTRY_INDEX_FIRST || entry->index > INT64_MAX || !is_entry_type(entry->type) ||
+            entry->index < ENTRY_INDEX_FIRST || entry->index >= INT64_MAX || !is_entry_type(entry->type) ||
             !is_entry_name(entry->name, entry->name_length))
             return false;
     }

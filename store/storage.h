@@ -23,8 +23,8 @@
  * Threads: every call may come from any thread, except that storage_commit and storage_tag_* of
  * one storage are serialised inside it. Readers never wait for the committer.
  * Other processes: any number may read while one commits; tags may be set by any process.
- * Errors: enum store_error; reads of what is absent give STORE_ABSENT. STORE_IO and STORE_CORRUPT are
- * logged by the implementation with what failed; STORE_FULL and STORE_READ_ONLY, which last, are the caller's to tell.
+ * Errors: enum store_error; reads of what is absent give STORE_ABSENT. Of what a repair put on record as lost they give STORE_LOST. STORE_IO
+ * and STORE_CORRUPT are logged by the implementation with what failed; STORE_FULL and STORE_READ_ONLY, which last, are the caller's to tell.
  */
 #ifndef TIDFS_STORE_STORAGE_H
 #define TIDFS_STORE_STORAGE_H
@@ -54,6 +54,7 @@ struct storage_state {
     uint64_t horizon;          /* seq: before <= horizon is packed away; 0: nothing is */
     struct timespec packed_at; /* when the horizon was last moved; 0 if never */
     uint32_t format;           /* version of the format on disk */
+    bool losses;               /* a repair put some on record */
 };
 
 struct transaction {
@@ -173,6 +174,8 @@ struct storage_ops {
     const char *name;
     void (*close)(struct storage *);
     int (*get_state)(struct storage *, struct storage_state *);
+    void (*begin_reads)(struct storage *);
+    void (*end_reads)(struct storage *);
     int (*load_before)(struct storage *, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *,
                        struct revision *);
     int (*load_revision)(struct storage *, uint64_t id, struct revision *);
@@ -212,6 +215,11 @@ void storage_close(struct storage *storage);
 /* Cost: one indexed read. Sees other processes' commits. */
 int storage_get_state(struct storage *storage, struct storage_state *state);
 
+/* Between the two, what this thread reads costs less, for it is read from one snapshot if nothing is committed meanwhile. What was committed by
+ * this process, or before the last storage_get_state, is always seen. Pairs nest. Not to be held while waiting for anything. */
+void storage_begin_reads(struct storage *storage);
+void storage_end_reads(struct storage *storage);
+
 /* The revision of (oid, part) that a reader at `before` sees. STORE_OK with one of the five outcomes, or an
  * error. On LOAD_DATA the caller releases *revision; otherwise nothing is owned. before in 1..last + 1. */
 int storage_load_before(struct storage *storage, uint64_t oid, uint64_t part, uint64_t before,
@@ -241,7 +249,7 @@ int storage_list_from(struct storage *storage, uint64_t parent, uint64_t before,
 int storage_links(struct storage *storage, uint64_t oid, uint64_t before, struct entry_list *list);
 
 /* All entries that a directory ever had under `name`, ascending by born: no two overlap, and the last one alone may be alive (died
- * UINT64_MAX). What was packed away may be missing. Cost: the number of them. */
+ * UINT64_MAX). What was packed away may be missing; STORE_LOST if there is none and the directory has lost names. Cost: the number of them. */
 int storage_named(struct storage *storage, uint64_t parent, const char *name, size_t length, struct entry_list *list);
 
 /* The newest transaction < before that changed a directory or anything below it. STORE_ABSENT: not born. */
@@ -255,7 +263,7 @@ int storage_changed(struct storage *storage, uint64_t after_seq, uint64_t until_
 /* How many revisions the transactions with after_seq < seq <= until_seq wrote; packing may have removed some of them. Cost: constant. */
 int storage_revisions_between(struct storage *storage, uint64_t after_seq, uint64_t until_seq, uint64_t *count);
 
-/* Reads and verifies a whole body into buffer[ref->length]. STORE_CORRUPT on a mismatch. */
+/* Reads and verifies a whole body into buffer[ref->length]. STORE_CORRUPT on a mismatch, STORE_LOST on one that is on record. */
 int storage_body_read(struct storage *storage, const struct body_ref *ref, uint8_t *buffer);
 
 /* Appends a body to the current body file; fills *ref, checksum included. Not durable until a commit with
@@ -277,7 +285,8 @@ int storage_transaction_at(struct storage *storage, uint64_t seq, struct transac
  * Walking a file's or tree's log is repeating this. */
 int storage_touched(struct storage *storage, uint64_t oid, uint64_t before, uint64_t *seq);
 
-/* Tags. STORE_ABSENT: no such tag; STORE_EXISTS: there is one and replace is false. The list is in byte order, malloc'ed. */
+/* Tags. STORE_ABSENT: no such tag; STORE_EXISTS: there is one and replace is false. The list is in byte order, malloc'ed; with STORE_CORRUPT it
+ * is the caller's too, and lacks those that are damaged, each of which was logged. */
 int storage_tag_get(struct storage *storage, const char *name, uint64_t *tid);
 int storage_tag_set(struct storage *storage, const char *name, uint64_t tid, bool replace);
 int storage_tag_delete(struct storage *storage, const char *name);

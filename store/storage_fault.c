@@ -22,6 +22,14 @@ static struct fault_storage *fault_of(struct storage *storage) {
     return (struct fault_storage *)storage;
 }
 
+static void fault_begin_reads(struct storage *base) {
+    storage_begin_reads(fault_of(base)->below);
+}
+
+static void fault_end_reads(struct storage *base) {
+    storage_end_reads(fault_of(base)->below);
+}
+
 /* STORE_OK: pass the call on. */
 static int fault(struct storage *base, const char *op) {
     struct fault_storage *storage = fault_of(base);
@@ -93,6 +101,8 @@ FAULT_OP(verify, (struct storage * base, const struct verify_options *options, u
 static const struct storage_ops fault_ops = {
     .name = "fault",
     .close = fault_close,
+    .begin_reads = fault_begin_reads,
+    .end_reads = fault_end_reads,
     .get_state = fault_get_state,
     .load_before = fault_load_before,
     .load_revision = fault_load_revision,

@@ -69,6 +69,8 @@ static void sqlite_close(struct storage *base) {
 static const struct storage_ops sqlite_ops = {
     .name = "sqlite",
     .close = sqlite_close,
+    .begin_reads = sqlite_begin_reads,
+    .end_reads = sqlite_end_reads,
     .get_state = sqlite_get_state,
     .load_before = sqlite_load_before,
     .load_revision = sqlite_load_revision,
@@ -137,7 +139,7 @@ static int open_writer(struct sqlite_storage *storage, struct error *err) {
     if (rc != STORE_OK) {
         connection_close(storage->writer);
         storage->writer = NULL;
-        return full && rc == STORE_FULL ? tell_full(storage, err) : rc;
+        return rc == STORE_FULL ? tell_full(storage, err) : rc;
     }
     if (storage->checkpointer)
         checkpointer_watch(storage->checkpointer, storage->writer);
@@ -361,7 +363,7 @@ static int open_for_writing(struct sqlite_storage *storage, struct error *err) {
     return rc;
 }
 
-static int open_bodies(struct sqlite_storage *storage, struct error *err) {
+static int open_bodies(struct sqlite_storage *storage, const char *directory, struct error *err) {
     struct connection *reader;
     struct state_row state;
     int rc = connection_pool_take(&storage->readers, &reader);
@@ -377,7 +379,7 @@ static int open_bodies(struct sqlite_storage *storage, struct error *err) {
         return error_set(err, (enum store_error)rc, "cannot read %s: %s", storage->path, store_error_text(rc));
     atomic_store(&storage->next_body, state.next_body);
     struct body_end end = {.file = (uint32_t)state.body_file, .end = state.body_end};
-    return body_files_open(storage->directory, storage->writable, end, storage->log, &storage->bodies, err);
+    return body_files_open(directory, storage->writable, end, storage->log, &storage->bodies, err);
 }
 
 int storage_sqlite_open(const char *directory, const struct storage_open_options *options, struct storage **out,
@@ -394,7 +396,11 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     storage->log = options->log;
     storage->writable = options->writable;
     storage->lock = -1;
-    storage->directory = realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
+    const char *name = database ? strrchr(database, '/') : NULL;
+    if (name)
+        storage->directory = strndup(database, (size_t)(name - database));
+    else
+        storage->directory = realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
     if (!storage->directory)
         storage->directory = strdup(directory);
     if (database)
@@ -415,7 +421,7 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     if (rc == STORE_OK)
         rc = options->writable ? open_for_writing(storage, err) : open_readers(storage, err);
     if (rc == STORE_OK)
-        rc = open_bodies(storage, err);
+        rc = open_bodies(storage, directory, err);
     if (rc != STORE_OK)
         sqlite_close(&storage->base);
     else

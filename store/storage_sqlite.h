@@ -82,6 +82,8 @@ int sqlite_read_before(struct connection *reader, uint64_t oid, uint64_t part, u
                        enum load_outcome *outcome, struct revision *revision); /* but for the horizon */
 int sqlite_read_body_row(struct connection *reader, const struct body_ref *ref, uint8_t *buffer);
 int sqlite_get_state(struct storage *storage, struct storage_state *state);
+void sqlite_begin_reads(struct storage *storage);
+void sqlite_end_reads(struct storage *storage);
 int sqlite_load_before(struct storage *storage, uint64_t oid, uint64_t part, uint64_t before,
                        enum load_outcome *outcome, struct revision *revision);
 int sqlite_load_revision(struct storage *storage, uint64_t id, struct revision *revision);

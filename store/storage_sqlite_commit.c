@@ -212,6 +212,8 @@ int sqlite_commit(struct storage *base, const struct commit *commit, struct tran
         rc = write_marks(&run);
     if (rc == STORE_OK)
         rc = finish(&run, &end);
+    if (rc == STORE_OK)
+        connection_pool_renew(&run.storage->readers);
     sqlite_writer_give(run.storage, run.writer);
     free(run.to_mark);
     oid_set_release(&run.marked);

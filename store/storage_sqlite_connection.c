@@ -18,7 +18,8 @@
 #include "store/storage_sqlite_errno.h"
 #include "store/storage_sqlite_row.h"
 
-#define WHOLE_BYTES  (32 << 20) /* a file that is read whole when a page of it is missing: a history of some 100,000 files */
+#define WHOLE_BYTES                                                                                                    \
+    (32 << 20) /* a file that is read whole when a page of it is missing: a history of some 100,000 files */
 #define AROUND_BYTES    (128 << 10)
 #define READERS_MOST    8
 #define BUSY_TIMEOUT_MS 10000
@@ -324,7 +325,7 @@ void connection_pool_release(struct connection_pool *pool) {
     (void)pthread_mutex_destroy(&pool->mutex);
 }
 
-int connection_pool_take(struct connection_pool *pool, struct connection **connection) {
+static int take_any(struct connection_pool *pool, struct connection **connection) {
     (void)pthread_mutex_lock(&pool->mutex);
     while (!pool->idle && pool->count >= READERS_MOST)
         (void)pthread_cond_wait(&pool->returned, &pool->mutex);
@@ -349,12 +350,56 @@ int connection_pool_take(struct connection_pool *pool, struct connection **conne
     return rc;
 }
 
+/* What this thread has between connection_pool_begin_reads and connection_pool_end_reads. */
+static _Thread_local struct {
+    struct connection_pool *pool;
+    unsigned depth;                /* of pairs */
+    struct connection *connection; /* NULL until something is read */
+    uint64_t generation;           /* of its snapshot */
+} reads;
+
+void connection_pool_begin_reads(struct connection_pool *pool) {
+    if (reads.depth == 0)
+        reads.pool = pool;
+    reads.depth += reads.pool == pool;
+}
+
+/* The connection of this thread's reads, in a transaction that is not too old. */
+static int take_for_reads(struct connection_pool *pool, struct connection **connection) {
+    uint64_t generation = atomic_load(&pool->generation); /* before the snapshot is made, which the first read does */
+    int rc = reads.connection ? STORE_OK : take_any(pool, &reads.connection);
+    if (rc != STORE_OK) {
+        reads.connection = NULL;
+        return rc;
+    }
+    *connection = reads.connection;
+    bool begun = !sqlite3_get_autocommit(reads.connection->db); /* an error may have ended it */
+    if (begun && reads.generation == generation)
+        return STORE_OK;
+    if (begun)
+        rc = statement_run(reads.connection, STATEMENT_COMMIT, NULL, 0);
+    if (rc == STORE_OK)
+        rc = statement_run(reads.connection, STATEMENT_BEGIN, NULL, 0);
+    reads.generation = generation;
+    return rc;
+}
+
+int connection_pool_take(struct connection_pool *pool, struct connection **connection) {
+    return reads.depth > 0 && reads.pool == pool ? take_for_reads(pool, connection) : take_any(pool, connection);
+}
+
+void connection_pool_renew(struct connection_pool *pool) {
+    atomic_fetch_add(&pool->generation, 1);
+}
+
 void connection_pool_give(struct connection_pool *pool, struct connection *connection) {
-    assert(sqlite3_get_autocommit(connection->db));
+    if (connection == reads.connection)
+        return; /* with the last of this thread's reads */
     (void)pthread_mutex_lock(&pool->mutex);
     bool other = connection->kind != pool->kind;
-    if (other) {
-        pool->others--;
+    bool spoilt = !sqlite3_get_autocommit(connection->db); /* a transaction that could not even be ended */
+    pool->others -= other;
+    if (other || spoilt) {
         pool->count--;
     } else {
         connection->next = pool->idle;
@@ -362,8 +407,21 @@ void connection_pool_give(struct connection_pool *pool, struct connection *conne
     }
     (void)pthread_cond_signal(&pool->returned);
     (void)pthread_mutex_unlock(&pool->mutex);
-    if (other)
+    if (other || spoilt)
         connection_close(connection);
+}
+
+void connection_pool_end_reads(struct connection_pool *pool) {
+    if (reads.pool != pool || reads.depth == 0 || --reads.depth > 0)
+        return;
+    struct connection *connection = reads.connection;
+    reads.connection = NULL;
+    if (!connection)
+        return;
+    if (!sqlite3_get_autocommit(connection->db))
+        (void)statement_run(connection, STATEMENT_COMMIT, NULL,
+                            0); /* said why, if it failed; then the connection is given up */
+    connection_pool_give(pool, connection);
 }
 
 bool connection_pool_change(struct connection_pool *pool, enum connection_kind kind) {

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -80,6 +81,8 @@ struct connection_pool {
     pthread_cond_t returned;
     struct connection *idle; /* the last returned first: its page cache is the warmest */
     unsigned count;          /* idle ones and those taken */
+
+    _Atomic uint64_t generation; /* counts what makes older snapshots too old */
 };
 
 int connection_pool_init(struct connection_pool *pool, const char *path, enum connection_kind kind, struct log *log);
@@ -88,6 +91,14 @@ void connection_pool_release(struct connection_pool *pool);
 /* Waits for one when all are taken. */
 int connection_pool_take(struct connection_pool *pool, struct connection **connection);
 void connection_pool_give(struct connection_pool *pool, struct connection *connection);
+
+/* From begin to end, whatever this thread takes is one connection, in a read transaction: without that each statement is a transaction of its own,
+ * which costs more than what most of them look up. Pairs nest. To be ended soon: the write-ahead log cannot start over meanwhile. Of two pools,
+ * the one that a thread begins first. */
+void connection_pool_begin_reads(struct connection_pool *pool);
+void connection_pool_end_reads(struct connection_pool *pool);
+/* Whatever is taken from now on sees what was committed before. */
+void connection_pool_renew(struct connection_pool *pool);
 /* From now on connections are of that kind. True if none of another kind is taken any more: to be asked again until then. By one thread at a time, and to one
  * kind in a pool's life. */
 bool connection_pool_change(struct connection_pool *pool, enum connection_kind kind);

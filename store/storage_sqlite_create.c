@@ -58,7 +58,7 @@ static int remove_attempt(int parent, const char *directory, struct error *err) 
                              strerror(errno));
     if (unlinkat(parent, BODY_DIRECTORY, AT_REMOVEDIR) == 0 || errno == ENOENT)
         return STORE_OK;
-    if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
+    if (errno == ENOTEMPTY || errno == ENOTDIR)
         return tell_not_empty(directory, err);
     return error_set(err, store_error_from_errno(errno), "cannot remove %s/" BODY_DIRECTORY ": %s", directory,
                      strerror(errno));

@@ -46,8 +46,12 @@ int sqlite_lookup(struct storage *base, uint64_t parent, const char *name, size_
     rc = find_entry(reader, STATEMENT_ENTRY_BY_NAME, values, 2, before, entry);
     if (rc == STORE_ABSENT)
         rc = find_entry(reader, STATEMENT_PAST_ENTRY_BY_NAME, values, 3, before, entry);
+    if (rc == STORE_OK && loss_list_doubts_name(&storage->losses, parent, before, entry->died)) {
+        entry_release(entry);
+        rc = STORE_LOST;
+    }
     if (rc == STORE_ABSENT && loss_list_hides_names(&storage->losses, parent, before))
-        rc = STORE_CORRUPT; /* it may be the name that was lost */
+        rc = STORE_LOST; /* it may be the name that was lost */
     int horizon = connection_check_horizon(reader, before);
     connection_pool_give(&storage->readers, reader);
     if (horizon != STORE_OK) {
@@ -177,7 +181,7 @@ static int check_names(const struct sqlite_storage *storage, uint64_t parent, ui
         return STORE_OK;
     log_write(storage->log, LOG_LEVEL_INFO, "names of directory %" PRIu64 " are lost before transaction %" PRIu64,
               parent, before);
-    return STORE_CORRUPT;
+    return STORE_LOST;
 }
 
 int sqlite_list(struct storage *base, uint64_t parent, uint64_t before, struct entry_list *list) {
@@ -214,5 +218,8 @@ int sqlite_named(struct storage *base, uint64_t parent, const char *name, size_t
         return rc;
     rc = collect_entries(reader, STATEMENT_NAMED, values, 2, list);
     connection_pool_give(&storage->readers, reader);
+    const struct loss *losses;
+    if (rc == STORE_OK && list->count == 0 && loss_list_of(&storage->losses, LOSS_ENTRIES, parent, &losses) > 0)
+        rc = STORE_LOST; /* it may have been one of those */
     return rc;
 }

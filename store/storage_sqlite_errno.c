@@ -8,16 +8,12 @@
 static int file_errno(sqlite3 *db, int which) {
     sqlite3_file *file = NULL;
     int code = 0;
-    if (sqlite3_file_control(db, "main", which, &file) != SQLITE_OK || !file || !file->pMethods ||
-        !file->pMethods->xFileControl ||
-        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &code) != SQLITE_OK)
-        return 0;
+    if (sqlite3_file_control(db, "main", which, &file) == SQLITE_OK && file->pMethods && file->pMethods->xFileControl)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &code); /* who does not know leaves the 0 */
     return code;
 }
 
 int sqlite_result_errno(sqlite3 *db, int result) {
-    if (!db)
-        return 0;
     int log_errno = file_errno(db, SQLITE_FCNTL_JOURNAL_POINTER), file = file_errno(db, SQLITE_FCNTL_FILE_POINTER);
     switch (result) {
     case SQLITE_IOERR_READ:

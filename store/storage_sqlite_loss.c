@@ -106,6 +106,16 @@ bool loss_list_hides_names(const struct loss_list *list, uint64_t directory, uin
     return false;
 }
 
+bool loss_list_doubts_name(const struct loss_list *list, uint64_t directory, uint64_t before, uint64_t died) {
+    const struct loss *losses;
+    size_t count = loss_list_of(list, LOSS_ENTRIES, directory, &losses);
+    for (size_t i = 0; i < count; i++)
+        if (losses[i].part == LOSS_NAMES_OLD && losses[i].seq < before && before <= losses[i].until &&
+            died >= losses[i].until)
+            return true;
+    return false;
+}
+
 bool loss_list_has_time(const struct loss_list *list, uint64_t seq) {
     size_t i = find(list, LOSS_TIME, 0, seq);
     return is_of(list, i, LOSS_TIME, 0) && list->items[i].seq == seq;

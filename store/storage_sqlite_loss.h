@@ -4,7 +4,7 @@
  * store is opened, and kept in memory.
  *
  * Invariants
- *  1. A lost revision stands where it stood: a reader who would have been given it gets STORE_CORRUPT and not the one before it.
+ *  1. A lost revision stands where it stood: a reader who would have been given it gets STORE_LOST and not the one before it.
  *  2. The list does not change while a store is open.
  *
  * Threads: reading from any. Ownership: the list belongs to the storage.
@@ -18,11 +18,17 @@
 enum loss_kind {
     LOSS_REVISION =
         1, /* of (oid, part) in transaction seq. until: the transaction whose revision is the next one, 0 for none */
-    LOSS_ENTRIES = 2, /* a name in directory oid, for readers at seq < before <= until */
+    LOSS_ENTRIES = 2, /* a name in directory oid, for readers at seq < before <= until; part: enum loss_names */
     LOSS_TIME = 3,    /* when transaction seq was; its tid only tells its place */
     LOSS_BODY =
         4, /* a body: oid is its file, seq its position, until its length, as in struct body_ref; part: an object that has it */
     LOSS_NOTED = 5, /* what is left of oid (0: of the transaction) does not agree with itself in transaction seq */
+};
+
+/* What is wrong with the names of a directory. */
+enum loss_names {
+    LOSS_NAMES_MISSING = 0, /* those that are found are right */
+    LOSS_NAMES_OLD = 1,     /* also, those that live until `until` or longer may have ended before */
 };
 
 #define FORMAT_WITH_LOSSES 2 /* the version of a store that has the table */
@@ -54,6 +60,8 @@ uint64_t loss_list_next(const struct loss_list *list, uint64_t oid, uint64_t par
 size_t loss_list_of(const struct loss_list *list, enum loss_kind kind, uint64_t oid, const struct loss **losses);
 /* True if names may be missing from what is left of a directory at `before`. */
 bool loss_list_hides_names(const struct loss_list *list, uint64_t directory, uint64_t before);
+/* True if an entry that ends at `died` may have ended before `before`. */
+bool loss_list_doubts_name(const struct loss_list *list, uint64_t directory, uint64_t before, uint64_t died);
 bool loss_list_has_time(const struct loss_list *list, uint64_t seq);
 bool loss_list_has_body(const struct loss_list *list, uint64_t file, uint64_t position, uint64_t length);
 /* True if oid (0: the transaction) is known not to be whole in transaction seq. */

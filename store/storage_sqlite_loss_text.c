@@ -80,7 +80,8 @@ void loss_tell(const struct loss_teller *teller, const struct loss *loss) {
         tell_revision(teller, loss);
         break;
     case LOSS_ENTRIES:
-        (void)snprintf(text, sizeof text, "names are lost: it cannot be listed as of transaction %s, until %s",
+        (void)snprintf(text, sizeof text, "names are lost%s: it cannot be listed as of transaction %s, until %s",
+                       loss->part == LOSS_NAMES_OLD ? ", and others may be older ones" : "",
                        name_transaction(teller, loss->seq, from), name_transaction(teller, loss->until, until));
         loss_teller_say(teller, loss->oid, text);
         break;

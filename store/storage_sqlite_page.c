@@ -24,6 +24,7 @@ struct page_file {
     uint8_t *owners; /* of each page, from 1: the position of its root + 1, OWNER_FREE or OWNER_UNKNOWN */
     uint32_t roots[ROOTS_MAX];
     size_t root_count;
+    bool knows_free;
     uint8_t *payload; /* PAYLOAD_MAX bytes */
     uint8_t page[PAGE_BYTES], overflow[PAGE_BYTES];
 };
@@ -39,7 +40,7 @@ static uint32_t get4(const uint8_t *bytes) {
 /* Returns the bytes it took, 0 if it does not end before `end`. */
 static size_t get_varint(const uint8_t *bytes, const uint8_t *end, uint64_t *value) {
     *value = 0;
-    for (size_t i = 0; i < 9 && bytes + i < end; i++) {
+    for (size_t i = 0; bytes + i < end; i++) {
         if (i == 8) {
             *value = *value << 8 | bytes[i];
             return 9;
@@ -73,14 +74,23 @@ static bool is_page(const struct page_file *file, uint64_t number) {
     return number >= 1 && number <= file->count;
 }
 
+static bool is_right(uint64_t number, const uint8_t page[PAGE_BYTES]) {
+    uint64_t sum;
+    memcpy(&sum, page + PAGE_SUMMED, sizeof sum);
+    return le64toh(sum) == page_sum((uint32_t)number, page);
+}
+
 /* Walks the list of free pages as far as it makes sense. A page that a tree has is not free, whatever the list says. */
 static void mark_free(struct page_file *file) {
     read_page(file, 1, file->page);
     uint32_t trunk = get4(file->page + 32);
-    for (uint64_t steps = 0; steps < file->count && is_page(file, trunk) && trunk > 1; steps++) {
+    uint64_t left = get4(file->page + 36);
+    bool right = is_right(1, file->page);
+    while (is_page(file, trunk) && trunk > 1) { /* each page once, for it has an owner then */
         if (file->owners[trunk] != OWNER_UNKNOWN)
             return;
         read_page(file, trunk, file->page);
+        right = right && is_right(trunk, file->page);
         uint32_t leaves = get4(file->page + 4);
         if (leaves > USABLE / 4 - 2)
             return;
@@ -92,8 +102,10 @@ static void mark_free(struct page_file *file) {
         file->owners[trunk] = OWNER_FREE;
         for (uint32_t i = 0; i < leaves; i++)
             file->owners[get4(file->page + 8 + 4 * (size_t)i)] = OWNER_FREE;
+        left -= leaves + 1;
         trunk = get4(file->page);
     }
+    file->knows_free = right && trunk == 0 && left == 0;
 }
 
 static size_t header_of(uint64_t number) {
@@ -195,12 +207,15 @@ uint64_t page_file_unreadable(const struct page_file *file) {
     return file->unreadable;
 }
 
+bool page_file_knows_free(const struct page_file *file) {
+    return file->knows_free;
+}
+
 bool page_file_has_end(struct page_file *file, uint32_t root) {
-    uint64_t number = root, sum;
+    uint64_t number = root;
     for (int depth = 0; depth < DEPTH_MAX && is_page(file, number) && number > 1; depth++) {
         read_page(file, number, file->page);
-        memcpy(&sum, file->page + PAGE_SUMMED, sizeof sum);
-        if (le64toh(sum) != page_sum((uint32_t)number, file->page))
+        if (!is_right(number, file->page))
             return false;
         if (file->page[0] != PAGE_TABLE_INTERIOR)
             return file->page[0] == PAGE_TABLE_LEAF;
@@ -209,17 +224,16 @@ bool page_file_has_end(struct page_file *file, uint32_t root) {
     return false;
 }
 
-/* Gathers a payload of `length` bytes that begins at `local` in the page; false if it is not all there. */
-static bool gather(struct page_file *file, const uint8_t *local, size_t length, bool table) {
+/* Gathers a payload of `length` bytes, at most PAYLOAD_MAX, that begins at `local` in a page that ends at `end`; false if it is not all there. */
+static bool gather(struct page_file *file, const uint8_t *local, const uint8_t *end, size_t length, bool table) {
     const size_t most = table ? USABLE - 35 : (USABLE - 12) * 64 / 255 - 23;
     const size_t least = (USABLE - 12) * 32 / 255 - 23;
-    const uint8_t *end = file->page + USABLE;
     size_t here = length;
     if (length > most) {
         here = least + (length - least) % (USABLE - 4);
         here = here <= most ? here : least;
     }
-    if (length > PAYLOAD_MAX || (size_t)(end - local) < here + (here < length ? 4 : 0))
+    if ((size_t)(end - local) < here + (here < length ? 4 : 0))
         return false;
     memcpy(file->payload, local, here);
     uint32_t next = here < length ? get4(local + here) : 0;
@@ -285,12 +299,25 @@ static bool decode_record(const uint8_t *payload, size_t length, struct page_row
     return true;
 }
 
+/* Who is told of rows. */
+struct taker {
+    int (*row)(void *context, const struct page_row *row);
+    void *context;
+};
+
+/* A page as it was read. */
+struct page {
+    uint64_t number;
+    bool right;
+    const uint8_t *bytes;
+};
+
 /* One cell; a cell that makes no sense is passed over. */
-static int scan_cell(struct page_file *file, uint64_t number, uint8_t type, size_t at,
-                     int (*callback)(void *context, const struct page_row *row), void *context) {
-    const uint8_t *cell = file->page + at, *end = file->page + USABLE;
-    struct page_row row = {.page = number, .has_rowid = type == PAGE_TABLE_LEAF};
-    uint8_t owner = file->owners[number];
+static int scan_cell(struct page_file *file, const struct page *page, uint8_t type, size_t at,
+                     const struct taker *taker) {
+    const uint8_t *cell = page->bytes + at, *end = page->bytes + USABLE;
+    struct page_row row = {.page = page->number, .page_right = page->right, .has_rowid = type == PAGE_TABLE_LEAF};
+    uint8_t owner = file->owners[page->number];
     uint64_t length;
     size_t took;
     if (type == PAGE_INDEX_INTERIOR)
@@ -305,10 +332,10 @@ static int scan_cell(struct page_file *file, uint64_t number, uint8_t type, size
     }
     if (owner != OWNER_UNKNOWN && owner != OWNER_FREE)
         row.root = file->roots[owner - 1];
-    if (length > PAYLOAD_MAX || !gather(file, cell, (size_t)length, row.has_rowid) ||
+    if (length > PAYLOAD_MAX || !gather(file, cell, end, (size_t)length, row.has_rowid) ||
         !decode_record(file->payload, (size_t)length, &row))
         return STORE_OK;
-    return callback(context, &row);
+    return taker->row(taker->context, &row);
 }
 
 /* Whether a page is to be read as one of this type. One of some tree whose first byte is damaged is tried as what it may have been, for only what has
@@ -331,23 +358,67 @@ static bool is_tried(const struct page_file *file, uint64_t number, uint8_t type
 
 int page_file_scan(struct page_file *file, int (*row)(void *context, const struct page_row *row), void *context) {
     static const uint8_t types[] = {PAGE_TABLE_LEAF, PAGE_INDEX_LEAF, PAGE_INDEX_INTERIOR};
+    const struct taker taker = {.row = row, .context = context};
     file->unreadable = 0;
     for (uint64_t number = 1; number <= file->count; number++) {
         size_t pointers;
         if (file->owners[number] == OWNER_FREE)
             continue;
         read_page(file, number, file->page);
+        const struct page page = {.number = number, .right = is_right(number, file->page), .bytes = file->page};
         for (size_t i = 0; i < sizeof types; i++) {
             if (!is_tried(file, number, types[i]))
                 continue;
             size_t cells = cell_count(file->page, header_of(number), types[i], &pointers);
             for (size_t cell = 0; cell < cells; cell++) {
                 size_t at = get2(file->page + pointers + 2 * cell);
-                int rc = at < USABLE ? scan_cell(file, number, types[i], at, row, context) : STORE_OK;
+                int rc = at < USABLE ? scan_cell(file, &page, types[i], at, &taker) : STORE_OK;
                 if (rc != STORE_OK)
                     return rc;
             }
         }
     }
     return STORE_OK;
+}
+
+struct walk {
+    struct page_file *file;
+    struct taker taker;
+    uint8_t *seen; /* of each page */
+};
+
+static int walk_page(struct walk *walk, uint64_t number, int depth) {
+    struct page_file *file = walk->file;
+    uint8_t bytes[PAGE_BYTES];
+    size_t pointers;
+    if (depth == DEPTH_MAX || !is_page(file, number) || number == 1 || walk->seen[number])
+        return walk->taker.row(walk->taker.context, NULL);
+    walk->seen[number] = 1;
+    read_page(file, number, bytes);
+    const struct page page = {.number = number, .right = is_right(number, bytes), .bytes = bytes};
+    const uint8_t type = bytes[0];
+    if (!page.right || (type != PAGE_INDEX_LEAF && type != PAGE_INDEX_INTERIOR))
+        return walk->taker.row(walk->taker.context, NULL);
+    size_t cells = cell_count(bytes, 0, type, &pointers);
+    int rc = STORE_OK;
+    for (size_t cell = 0; cell < cells && rc == STORE_OK; cell++) {
+        size_t at = get2(bytes + pointers + 2 * cell);
+        if (at + 4 > USABLE)
+            return walk->taker.row(walk->taker.context, NULL);
+        if (type == PAGE_INDEX_INTERIOR)
+            rc = walk_page(walk, get4(bytes + at), depth + 1);
+        if (rc == STORE_OK)
+            rc = scan_cell(file, &page, type, at, &walk->taker);
+    }
+    if (rc == STORE_OK && type == PAGE_INDEX_INTERIOR)
+        rc = walk_page(walk, get4(bytes + 8), depth + 1);
+    return rc;
+}
+
+int page_file_walk(struct page_file *file, uint32_t root, int (*row)(void *context, const struct page_row *row),
+                   void *context) {
+    struct walk walk = {.file = file, .taker = {.row = row, .context = context}, .seen = calloc(file->count + 1, 1)};
+    int rc = walk.seen ? walk_page(&walk, root, 0) : STORE_NO_MEMORY;
+    free(walk.seen);
+    return rc;
 }

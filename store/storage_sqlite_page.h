@@ -27,7 +27,8 @@
 /* A row of a table or an entry of an index. */
 struct page_row {
     uint64_t page;
-    uint32_t root; /* the page at which its tree begins, as far as that can be told; else 0 */
+    bool page_right; /* the checksum of the page is */
+    uint32_t root;   /* the page at which its tree begins, as far as that can be told; else 0 */
     bool has_rowid;
     uint64_t rowid;
     size_t count;
@@ -44,8 +45,16 @@ uint64_t page_file_count(const struct page_file *file);
 /* Pages that the disk would not give, so far; they are taken for empty. */
 uint64_t page_file_unreadable(const struct page_file *file);
 
+/* True if it is certain which pages are free. Else pages of no tree that are scanned may be such, and have rows that are gone. */
+bool page_file_knows_free(const struct page_file *file);
+
 /* True if the pages that lead to a table's last row are all right, so that no row is missing behind the last one that a scan finds. */
 bool page_file_has_end(struct page_file *file, uint32_t root);
+
+/* The entries of an index in its order, from the page `root` on. `row` is given NULL where a page cannot be believed, between the entries beside
+ * what it had: between two entries without such a NULL nothing is missing. */
+int page_file_walk(struct page_file *file, uint32_t root, int (*row)(void *context, const struct page_row *row),
+                   void *context);
 
 /* Every row of every page that is in no list of free ones. `row` returns an error to end the scan with it. */
 int page_file_scan(struct page_file *file, int (*row)(void *context, const struct page_row *row), void *context);

@@ -11,11 +11,13 @@ int sqlite_get_state(struct storage *base, struct storage_state *state) {
     struct connection *reader;
     struct state_row row;
     sqlite_use_room(storage); /* here, for who shares a store asks for its state now and then */
+    connection_pool_renew(&storage->readers); /* for what others have committed */
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
     rc = state_row_get(reader, &row);
     connection_pool_give(&storage->readers, reader);
+    connection_pool_renew(&storage->readers); /* what is read from now on fits this state */
     if (rc == STORE_OK) {
         state->last_seq = row.last_seq;
         state->last_tid = row.last_tid;
@@ -23,8 +25,17 @@ int sqlite_get_state(struct storage *base, struct storage_state *state) {
         state->horizon = row.horizon;
         state->packed_at = row.packed_at;
         state->format = (uint32_t)storage->format;
+        state->losses = storage->losses.count > 0;
     }
     return rc;
+}
+
+void sqlite_begin_reads(struct storage *base) {
+    connection_pool_begin_reads(&sqlite_storage_of(base)->readers);
+}
+
+void sqlite_end_reads(struct storage *base) {
+    connection_pool_end_reads(&sqlite_storage_of(base)->readers);
 }
 
 /* What there is to say of a part of which no revision is older than `before`. */
@@ -74,7 +85,7 @@ static int check_losses(const struct sqlite_storage *storage, uint64_t oid, uint
                   "object %" PRIu64 ", part %" PRIu64 ": its revision of transaction %" PRIu64 " is lost", oid, part,
                   lost);
         revision_release(revision);
-        return STORE_CORRUPT;
+        return STORE_LOST;
     }
     uint64_t next = loss_list_next(&storage->losses, oid, part, before);
     if (next < revision->until)
@@ -309,14 +320,18 @@ int sqlite_read_body_row(struct connection *reader, const struct body_ref *ref, 
 int sqlite_body_read(struct storage *base, const struct body_ref *ref, uint8_t *buffer) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
-    if (ref->file != 0)
-        return body_files_read(storage->bodies, ref, buffer);
-    int rc = connection_pool_take(&storage->readers, &reader);
-    if (rc != STORE_OK)
-        return rc;
-    rc = sqlite_read_body_row(reader, ref, buffer);
-    connection_pool_give(&storage->readers, reader);
-    return rc;
+    int rc;
+    if (ref->file != 0) {
+        rc = body_files_read(storage->bodies, ref, buffer);
+    } else {
+        rc = connection_pool_take(&storage->readers, &reader);
+        if (rc != STORE_OK)
+            return rc;
+        rc = sqlite_read_body_row(reader, ref, buffer);
+        connection_pool_give(&storage->readers, reader);
+    }
+    bool unread = rc == STORE_CORRUPT || rc == STORE_IO;
+    return unread && loss_list_has_body(&storage->losses, ref->file, ref->position, ref->length) ? STORE_LOST : rc;
 }
 
 /* Transaction `seq` is the newest before `tid`, as far as is known: its own tid may be one that only tells its place. Then that is
@@ -331,7 +346,7 @@ static int check_time(struct sqlite_storage *storage, uint64_t seq, uint64_t tid
     if (rc < 0 || certain)
         return rc;
     log_write(storage->log, LOG_LEVEL_INFO, "when transaction %" PRIu64 " was is lost", seq);
-    return STORE_CORRUPT;
+    return STORE_LOST;
 }
 
 static int read_transaction(struct sqlite_storage *storage, enum statement id, uint64_t key,

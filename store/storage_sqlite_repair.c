@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,8 @@
 #define MERGED   ".merged"
 
 struct paths {
-    char *directory; /* where the repair works: the store's, or one of its own for a dry run */
+    const char *directory; /* where the repair works: the store's, or another to tell only */
     char *database, *repaired, *merged;
-    bool temporary;
 };
 
 void repair_result_release(struct repair_result *result) {
@@ -67,8 +67,22 @@ static void ignore_problem(void *context, const struct verify_problem *problem) 
     (void)problem;
 }
 
+/* Where SQLite cannot recover the log, a copy with the log applied is looked at in its place. */
+static int open_copy(struct repair *repair, const struct paths *paths, struct storage **storage, struct error *err) {
+    const struct storage_open_options options = {.writable = false};
+    int rc = repair_merge_log(paths->database, paths->merged, &repair->log, err);
+    if (rc == STORE_OK && !repair->log.merged) {
+        rc = repair_copy(paths->database, paths->merged, NULL, NULL);
+        repair->log.merged = rc == STORE_OK;
+        if (rc != STORE_OK)
+            (void)error_set(err, (enum store_error)rc, "cannot copy %s to %s: %s", paths->database, paths->merged,
+                            store_error_text(rc));
+    }
+    return rc == STORE_OK ? sqlite_open_database(repair->directory, paths->merged, &options, storage, err) : rc;
+}
+
 /* STORE_OK and *clean; or why nothing can be done. */
-static int check(struct repair *repair, bool *clean, struct error *err) {
+static int check(struct repair *repair, const struct paths *paths, bool *clean, struct error *err) {
     const struct storage_open_options options = {.writable = false};
     const struct verify_options verify = {.problem = ignore_problem};
     struct storage *storage;
@@ -76,10 +90,12 @@ static int check(struct repair *repair, bool *clean, struct error *err) {
     *clean = false;
     repair_progress(repair, "verifying", 0, 0);
     int rc = storage_sqlite_open(repair->directory, &options, &storage, err);
+    if (rc == STORE_READ_ONLY && repair->options->scratch)
+        rc = open_copy(repair, paths, &storage, err);
     if (rc == STORE_OK) {
         rc = storage_verify(storage, &verify, &problems);
         storage_close(storage);
-        *clean = rc == STORE_OK && problems == 0;
+        *clean = rc == STORE_OK && problems == 0 && !repair->log.beyond;
         return rc == STORE_NO_MEMORY ? error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory)
                                      : STORE_OK;
     }
@@ -130,10 +146,26 @@ static int empty_log(struct repair *repair, const char *path, struct error *err)
     return error_set(err, (enum store_error)rc, "cannot complete %s: %s", path, store_error_text(rc));
 }
 
-static int build(struct repair *repair, const char *from, const char *path, struct error *err) {
-    int rc = create(repair, path, err);
+/* What nothing else tells of: a transaction of which no row is left. */
+static int note_log(struct repair *repair) {
+    int rc =
+        repair_note(repair, 0,
+                    "%" PRIu64 " pages of the log are damaged: the newest transactions may be missing from history "
+                    "as a whole, and tags may be as they were before",
+                    repair->log.lost);
+    if (rc == STORE_OK && repair->log.beyond)
+        rc = repair_note(repair, 0,
+                         "the newest transactions in the log are damaged: what they changed is lost where it is not "
+                         "right, unless a power cut hit before they were complete");
+    return rc;
+}
+
+static int build(struct repair *repair, const struct paths *paths, struct error *err) {
+    const struct repair_log *log = &repair->log;
+    const char *from = log->merged ? paths->merged : paths->database;
+    int rc = create(repair, paths->repaired, err);
     if (rc == STORE_OK)
-        rc = repair_salvage(repair, from, err);
+        rc = repair_salvage(repair, from, log->whole_end < log->end ? paths->database : NULL, err);
     if (rc != STORE_OK)
         return rc;
     if (repair->format > FORMAT_VERSION)
@@ -143,6 +175,8 @@ static int build(struct repair *repair, const char *from, const char *path, stru
              ? repair_note(repair, 0, "%" PRIu64 " pages of the database cannot be read from the disk",
                            repair->unreadable)
              : STORE_OK;
+    if (rc == STORE_OK && repair->log_damaged)
+        rc = note_log(repair);
     if (rc == STORE_OK)
         rc = repair_history(repair);
     if (rc == STORE_OK)
@@ -261,39 +295,26 @@ static char *path_in(const char *directory, const char *name) {
     return directory && asprintf(&path, "%s/%s", directory, name) >= 0 ? path : NULL;
 }
 
-static int make_paths(struct repair *repair, struct paths *paths, struct error *err) {
-    const char *temporary = getenv("TMPDIR");
-    int rc = STORE_OK;
+static int make_paths(const struct repair *repair, struct paths *paths, struct error *err) {
+    paths->directory = repair->options->scratch ? repair->options->scratch : repair->directory;
     paths->database = path_in(repair->directory, DATABASE_FILE);
-    paths->temporary = repair->options->dry_run;
-    paths->directory = paths->temporary ? path_in(temporary && *temporary ? temporary : "/tmp", "tidfs-repair.XXXXXX")
-                                        : strdup(repair->directory);
-    if (paths->temporary && paths->directory && !mkdtemp(paths->directory)) {
-        rc = error_set(err, (enum store_error)store_error_from_errno(errno), "cannot make %s: %s", paths->directory,
-                       strerror(errno));
-        free(paths->directory);
-        paths->directory = NULL;
-        return rc;
-    }
     paths->repaired = path_in(paths->directory, DATABASE_FILE REPAIRED);
     paths->merged = path_in(paths->directory, DATABASE_FILE MERGED);
-    if (!paths->database || !paths->directory || !paths->repaired || !paths->merged)
-        rc = error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
-    return rc;
+    return paths->database && paths->repaired && paths->merged
+               ? STORE_OK
+               : error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
 }
 
-static void remove_attempt(const struct paths *paths) {
-    if (paths->repaired)
-        repair_remove_database(paths->repaired);
-    if (paths->merged)
-        (void)unlink(paths->merged);
+void repair_remove_attempt(const char *directory) {
+    static const char *const names[] = {DATABASE_FILE REPAIRED, DATABASE_FILE MERGED};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", directory, names[i]) < sizeof path)
+            repair_remove_database(path);
 }
 
 static void release_paths(struct paths *paths) {
-    remove_attempt(paths);
-    if (paths->temporary && paths->directory)
-        (void)rmdir(paths->directory);
-    free(paths->directory);
+    repair_remove_attempt(paths->directory);
     free(paths->database);
     free(paths->repaired);
     free(paths->merged);
@@ -304,7 +325,7 @@ static int make_bodies(const struct repair *repair, struct error *err) {
     char *path = NULL;
     if (asprintf(&path, "%s/" BODY_DIRECTORY, repair->directory) < 0)
         return error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
-    int rc = repair->options->dry_run || mkdir(path, 0700) == 0 || errno == EEXIST
+    int rc = repair->options->scratch || mkdir(path, 0700) == 0 || errno == EEXIST
                  ? STORE_OK
                  : error_set(err, (enum store_error)store_error_from_errno(errno), "cannot make %s: %s", path,
                              strerror(errno));
@@ -313,12 +334,12 @@ static int make_bodies(const struct repair *repair, struct error *err) {
 }
 
 static int run(struct repair *repair, struct paths *paths, struct error *err) {
-    bool merged = false;
+    struct repair_log *log = &repair->log;
     int rc = make_bodies(repair, err);
+    if (rc == STORE_OK && !log->merged)
+        rc = repair_merge_log(paths->database, paths->merged, log, err);
     if (rc == STORE_OK)
-        rc = repair_merge_log(paths->database, paths->merged, &merged, &repair->log_damaged, err);
-    if (rc == STORE_OK)
-        rc = build(repair, merged ? paths->merged : paths->database, paths->repaired, err);
+        rc = build(repair, paths, err);
     if (rc == STORE_OK)
         rc = complete(repair, paths->repaired, err);
     uint64_t first = repair->first_loss;
@@ -329,10 +350,20 @@ static int run(struct repair *repair, struct paths *paths, struct error *err) {
         rc = empty_log(repair, paths->repaired, err);
     connection_close(repair->db); /* the last one: the log is removed */
     repair->db = NULL;
-    if (rc == STORE_OK && !repair->options->dry_run)
-        rc = repair_exchange(repair->directory, paths->database, merged ? paths->merged : NULL, paths->repaired,
+    if (rc == STORE_OK && !repair->options->scratch)
+        rc = repair_exchange(repair->directory, paths->database, log->merged ? paths->merged : NULL, paths->repaired,
                              &repair->result->kept, err);
     return rc;
+}
+
+static int check_empty(const char *database, struct error *err) {
+    struct stat status;
+    return stat(database, &status) < 0 || status.st_size > 0
+               ? STORE_OK
+               : error_set(
+                     err, STORE_NOT_A_STORE,
+                     "%s is empty, and there is nothing in a log: nothing is left to repair; put it back from a copy",
+                     database);
 }
 
 int storage_sqlite_repair(const char *directory, const struct repair_options *options, struct repair_result *result,
@@ -343,9 +374,13 @@ int storage_sqlite_repair(const char *directory, const struct repair_options *op
     *result = (struct repair_result){0};
     int rc = make_paths(&repair, &paths, err);
     if (rc == STORE_OK) {
-        remove_attempt(&paths);
-        rc = check(&repair, &clean, err);
+        repair_remove_attempt(paths.directory);
+        rc = repair_look_at_log(paths.database, &repair.log, err);
     }
+    if (rc == STORE_OK && repair.log.end == 0)
+        rc = check_empty(paths.database, err);
+    if (rc == STORE_OK)
+        rc = check(&repair, &paths, &clean, err);
     if (rc == STORE_OK && !clean) {
         result->damaged = true;
         rc = run(&repair, &paths, err);
@@ -354,5 +389,7 @@ int storage_sqlite_repair(const char *directory, const struct repair_options *op
     for (size_t i = 0; i < repair.note_count; i++)
         free(repair.notes[i].text);
     free(repair.notes);
+    free(repair.gaps);
+    free(repair.displaced);
     return rc;
 }

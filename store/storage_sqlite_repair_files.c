@@ -7,11 +7,10 @@
  *
  * Each arrow is one name changed, durable before the next. Without the second step a log would be left beside a database that it is not of, or
  * the old database without its log. */
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,108 +21,10 @@
 #include "store/page_vfs.h"
 #include "store/storage_sqlite_repair.h"
 #include "store/transfer.h"
-#include "store/wal.h"
 
 #define KEPT_PREFIX DATABASE_FILE ".damaged-"
 
-/* ---- the log ---- */
-
-struct log_reader {
-    int fd;
-    bool big_endian;
-    uint8_t salts[8];
-    uint64_t frames;         /* that the file has room for */
-    struct wal_sum previous; /* as the frame before carries it */
-    uint8_t frame[WAL_FRAME_BYTES];
-    bool of_log, right, commits; /* of `frame` */
-    bool damaged;                /* a frame was left out */
-};
-
-/* A header that is damaged is done without: the frames have its salts too. */
-static int log_open(struct log_reader *log, const char *path) {
-    struct stat status;
-    struct wal_header header;
-    uint8_t bytes[WAL_HEADER_BYTES];
-    *log = (struct log_reader){.fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW))};
-    if (log->fd < 0)
-        return errno == ENOENT ? STORE_ABSENT : store_error_from_errno(errno);
-    if (fstat(log->fd, &status) < 0 || status.st_size < (off_t)(WAL_HEADER_BYTES + WAL_FRAME_BYTES))
-        return STORE_ABSENT;
-    log->frames = ((uint64_t)status.st_size - WAL_HEADER_BYTES) / WAL_FRAME_BYTES;
-    if (transfer_read(log->fd, bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        memset(bytes, 0, sizeof bytes);
-    wal_header_read(bytes, &header);
-    log->big_endian = header.big_endian;
-    log->previous = header.stored;
-    memcpy(log->salts, header.salts, sizeof log->salts);
-    if (header.right)
-        return STORE_OK;
-    uint8_t first[WAL_FRAME_HEADER_BYTES] = {0};
-    if (transfer_read(log->fd, first, sizeof first, WAL_HEADER_BYTES) != (ssize_t)sizeof first)
-        return STORE_ABSENT;
-    memcpy(log->salts, first + 8, sizeof log->salts);
-    return STORE_OK;
-}
-
-static void log_close(struct log_reader *log) {
-    if (log->fd >= 0)
-        (void)close(log->fd);
-}
-
-/* Reads frame k. It is right by the checksum that the one before carries, so that one damaged frame does not spoil those behind it. */
-static void log_read(struct log_reader *log, uint64_t k) {
-    ssize_t got = transfer_read(log->fd, log->frame, WAL_FRAME_BYTES, (uint64_t)wal_frame_offset(k));
-    log->of_log = got == WAL_FRAME_BYTES && memcmp(log->frame + 8, log->salts, sizeof log->salts) == 0;
-    struct wal_sum stored = wal_sum_stored(log->frame + 16);
-    log->right = log->of_log && wal_sum_same(stored, wal_sum_frame(log->previous, log->big_endian, log->frame));
-    log->commits = log->of_log && wal_number(log->frame + 4) != 0;
-    log->previous = stored;
-}
-
-/* The last frame of what was committed: up to the first wrong one as SQLite takes it, and further if store/wal.h's rule tells that more was. */
-static uint64_t log_end(struct log_reader *log) {
-    const struct wal_sum first = log->previous;
-    bool whole = true, previous_commits = false;
-    uint64_t end = 0;
-    for (uint64_t k = 1; k <= log->frames; k++) {
-        log_read(log, k);
-        whole = whole && log->right;
-        if (log->right && previous_commits)
-            end = k - 1;
-        if (whole && log->commits)
-            end = k;
-        previous_commits = log->commits;
-    }
-    log->previous = first;
-    return end;
-}
-
-static bool is_page_right(const uint8_t *page, uint32_t number) {
-    uint64_t sum;
-    memcpy(&sum, page + PAGE_SUMMED, sizeof sum);
-    return le64toh(sum) == page_sum(number, page);
-}
-
-/* A frame that is damaged is left out: what it had is lost, or is older then. */
-static int apply_log(struct log_reader *log, uint64_t end, int fd) {
-    uint32_t pages = 0;
-    for (uint64_t k = 1; k <= end; k++) {
-        log_read(log, k);
-        const uint8_t *page = log->frame + WAL_FRAME_HEADER_BYTES;
-        uint32_t number = wal_frame_page(log->frame);
-        if (number == 0 || (!log->right && !(log->of_log && is_page_right(page, number)))) {
-            log->damaged = true;
-            continue;
-        }
-        if (transfer_write(fd, page, PAGE_BYTES, (uint64_t)(number - 1) * PAGE_BYTES) < 0)
-            return store_error_from_errno(errno);
-        if (log->right && log->commits)
-            pages = wal_number(log->frame + 4);
-    }
-    if (pages != 0 && TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)pages * PAGE_BYTES)) < 0)
-        return store_error_from_errno(errno);
-    return STORE_OK;
-}
+/* ---- copies ---- */
 
 /* Copies page by page: one that cannot be read is left empty. */
 static int copy_pages(const char *from, int to) {
@@ -145,13 +46,13 @@ static int copy_pages(const char *from, int to) {
     return rc;
 }
 
-static int copy_durably(const char *from, const char *to, struct log_reader *log, uint64_t end) {
+int repair_copy(const char *from, const char *to, int (*change)(void *context, int fd), void *context) {
     int fd = (int)TEMP_FAILURE_RETRY(open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (fd < 0)
         return store_error_from_errno(errno);
     int rc = copy_pages(from, fd);
-    if (rc == STORE_OK && log)
-        rc = apply_log(log, end, fd);
+    if (rc == STORE_OK && change)
+        rc = change(context, fd);
     if (rc == STORE_OK && TEMP_FAILURE_RETRY(fsync(fd)) < 0)
         rc = store_error_from_errno(errno);
     if (close(fd) < 0 && rc == STORE_OK)
@@ -159,26 +60,6 @@ static int copy_durably(const char *from, const char *to, struct log_reader *log
     if (rc != STORE_OK)
         (void)unlink(to);
     return rc;
-}
-
-int repair_merge_log(const char *database, const char *merged, bool *done, bool *damaged, struct error *err) {
-    struct log_reader log;
-    char *path = NULL;
-    *done = *damaged = false;
-    if (asprintf(&path, "%s-wal", database) < 0)
-        return error_set(err, STORE_NO_MEMORY, "cannot repair %s: out of memory", database);
-    int rc = log_open(&log, path);
-    uint64_t end = rc == STORE_OK ? log_end(&log) : 0;
-    if (rc == STORE_OK && end > 0) {
-        rc = copy_durably(database, merged, &log, end);
-        *done = rc == STORE_OK;
-        *damaged = log.damaged;
-    }
-    log_close(&log);
-    if (rc < 0)
-        rc = error_set(err, (enum store_error)rc, "cannot copy %s to %s: %s", database, merged, store_error_text(rc));
-    free(path);
-    return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
 /* ---- the exchange ---- */
@@ -194,7 +75,7 @@ static int keep_file(const char *from, const char *to) {
         return STORE_OK;
     if (errno == ENOENT)
         return STORE_ABSENT;
-    return errno == EEXIST ? STORE_EXISTS : copy_durably(from, to, NULL, 0);
+    return errno == EEXIST ? STORE_EXISTS : repair_copy(from, to, NULL, NULL);
 }
 
 /* Second names that a repair gave which did not come to its end. */
@@ -261,11 +142,12 @@ static int replace(const char *directory, const char *from, const char *to) {
     return STORE_OK;
 }
 
+/* Without an allocation: what is left is removed when memory has run out, too. */
 static int drop(const char *database, const char *suffix) {
-    char *path = beside(database, suffix);
-    int rc = !path ? STORE_NO_MEMORY : unlink(path) < 0 && errno != ENOENT ? store_error_from_errno(errno) : STORE_OK;
-    free(path);
-    return rc;
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s%s", database, suffix) >= sizeof path)
+        return STORE_TOO_BIG;
+    return unlink(path) < 0 && errno != ENOENT ? store_error_from_errno(errno) : STORE_OK;
 }
 
 int repair_exchange(const char *directory, const char *database, const char *merged, const char *repaired, char **kept,

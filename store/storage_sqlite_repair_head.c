@@ -331,6 +331,8 @@ static int add_name(struct head_repair *head, struct node *parent, struct node *
         index = parent->next_index;
     if (index < ENTRY_INDEX_FIRST)
         index = ENTRY_INDEX_FIRST;
+    if (rc == STORE_OK && index >= INT64_MAX)
+        rc = STORE_TOO_BIG; /* no honest store has that many */
     if (rc == STORE_OK)
         head->added = grow(head->added, &head->added_capacity, head->commit.added_count, sizeof *head->added, &rc);
     if (rc == STORE_OK)
@@ -473,6 +475,23 @@ static int add_revision(struct head_repair *head, const struct node *node, uint6
     return STORE_OK;
 }
 
+/* What is lost of the contents is within the file, so that reading it is an error and not the end. */
+static void reach_lost(const struct head_repair *head, uint64_t oid, uint64_t part, uint64_t newest, uint64_t *size) {
+    uint64_t start = (part - PART_CHUNK) << CHUNK_SHIFT;
+    if (is_lost(head, oid, part, newest) && *size <= start)
+        *size = start + 1;
+}
+
+/* Chunks of which nothing is left. */
+static void reach_unknown(const struct head_repair *head, uint64_t oid, uint64_t *size) {
+    const struct loss *losses;
+    size_t count = loss_list_of(&head->storage->losses, LOSS_REVISION, oid, &losses);
+    for (size_t i = 0; i < count; i++)
+        if (losses[i].until == 0 && losses[i].part >= PART_CHUNK)
+            reach_lost(head, oid, losses[i].part < LOSS_PART_ANY ? losses[i].part : PART_CHUNK, losses[i].seq - 1,
+                       size);
+}
+
 /* Where a file's contents end, and how much they are, as its chunks say. */
 static int measure(struct head_repair *head, uint64_t oid, uint64_t *size, uint64_t *allocated) {
     uint64_t part = PART_CHUNK;
@@ -491,12 +510,15 @@ static int measure(struct head_repair *head, uint64_t oid, uint64_t *size, uint6
             *allocated += chunk.extents[i].length;
             *size = start + chunk.extents[i].start + chunk.extents[i].length;
         }
+        if (rc == STORE_OK || rc == STORE_CORRUPT)
+            reach_lost(head, oid, part, revision.seq, size);
         chunk_release(&chunk);
         revision_release(&revision);
         if (rc < 0 && rc != STORE_CORRUPT)
             return rc;
         values[1] = value_integer(part + 1);
     }
+    reach_unknown(head, oid, size);
     return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
@@ -584,17 +606,10 @@ static int write_inode(struct head_repair *head, const struct node *node) {
     record.ctime = head->commit.wall;
     record.nlink = node->type == S_IFDIR ? (uint32_t)(2 + node->subdirectories) : (uint32_t)node->names;
     if (node->type == S_IFDIR) {
-        struct value value = value_integer(node->oid);
-        uint64_t highest = 0;
-        if (rc == STORE_OK)
-            rc = statement_integer(head->reader, STATEMENT_HIGHEST_INDEX, &value, 1, &highest);
-        rc = rc == STORE_ABSENT ? STORE_OK : rc;
         record.size = node->entries;
         record.parent = node->oid == ROOT_OID ? ROOT_OID : node->holder;
-        if (highest < node->highest_index)
-            highest = node->highest_index;
-        if (record.next_index <= highest)
-            record.next_index = highest + 1;
+        if (record.next_index <= node->highest_index)
+            record.next_index = node->highest_index + 1;
         if (record.next_index < ENTRY_INDEX_FIRST)
             record.next_index = ENTRY_INDEX_FIRST;
     }
@@ -602,6 +617,18 @@ static int write_inode(struct head_repair *head, const struct node *node) {
         rc = inode_record_encode(&record, &data, &length);
     inode_record_release(&record);
     return rc == STORE_OK ? add_revision(head, node, PART_INODE, data, length) : rc;
+}
+
+/* Takes those into account that are not in use any more. */
+static int find_highest_index(struct head_repair *head, struct node *node) {
+    struct value value = value_integer(node->oid);
+    uint64_t highest = 0;
+    if (node->type != S_IFDIR)
+        return STORE_OK;
+    int rc = statement_integer(head->reader, STATEMENT_HIGHEST_INDEX, &value, 1, &highest);
+    if (rc == STORE_OK && highest > node->highest_index)
+        node->highest_index = highest;
+    return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
 /* Whether the newest inode is right as it is. */
@@ -646,10 +673,13 @@ static int write_inodes(struct head_repair *head) {
     for (size_t i = 0; i < head->count && rc == STORE_OK; i++) {
         struct node *node = &head->nodes[i];
         bool unlinked = node->alive && node->names == 0 && node->nlink == 0 && !node->remade && node->oid != ROOT_OID;
-        if (node->ended)
+        if (node->ended) {
             rc = add_revision(head, node, PART_INODE, NULL, 0);
-        else if (node->alive && !unlinked && (!inode_agrees(node) || oid_set_has(&changed, node->oid)))
-            rc = write_inode(head, node);
+        } else if (node->alive && !unlinked) {
+            rc = find_highest_index(head, node);
+            if (rc == STORE_OK && (!inode_agrees(node) || oid_set_has(&changed, node->oid)))
+                rc = write_inode(head, node);
+        }
     }
     oid_set_release(&changed);
     return rc;

@@ -46,6 +46,11 @@ static bool is_entry_name(const struct value *name) {
     return !memchr(bytes, '/', name->length) && !memchr(bytes, '\0', name->length);
 }
 
+/* The next one is a number of the directory's record. */
+static bool is_entry_index(uint64_t index) {
+    return index >= ENTRY_INDEX_FIRST && index < INT64_MAX;
+}
+
 static bool is_entry_type(uint64_t type) {
     return type == S_IFREG || type == S_IFDIR || type == S_IFLNK || type == S_IFCHR || type == S_IFBLK ||
            type == S_IFIFO || type == S_IFSOCK;
@@ -210,7 +215,7 @@ int entry_row_decode(const struct connection *connection, sqlite3_stmt *statemen
     if (column_integer(statement, 8) != row_sum(values, past ? 8 : 6))
         return connection_corrupt(connection, "%s %" PRIu64 " of directory %" PRIu64 " has a wrong checksum",
                                   past ? "past entry" : "entry", values[1].integer, values[0].integer);
-    if (!is_oid(values[0].integer) || values[1].integer > INT64_MAX || !is_entry_name(&values[2]) ||
+    if (!is_oid(values[0].integer) || !is_entry_index(values[1].integer) || !is_entry_name(&values[2]) ||
         !is_oid(values[3].integer) || !is_entry_type(values[4].integer) || values[5].integer > SEQ_MAX ||
         (past && (values[6].integer <= values[5].integer ||
                   values[7].integer != entry_level(values[5].integer, values[6].integer))))
@@ -344,7 +349,7 @@ bool row_is_sane(enum row_kind kind, const struct value *values) {
                is_seq(values[3].integer);
     case ROW_ENTRY:
     case ROW_PAST_ENTRY:
-        return is_oid(values[0].integer) && values[1].integer <= INT64_MAX && is_entry_name(&values[2]) &&
+        return is_oid(values[0].integer) && is_entry_index(values[1].integer) && is_entry_name(&values[2]) &&
                is_oid(values[3].integer) && is_entry_type(values[4].integer) && is_seq(values[5].integer) &&
                (kind == ROW_ENTRY || (values[6].integer > values[5].integer && is_seq(values[6].integer) &&
                                       values[7].integer == entry_level(values[5].integer, values[6].integer)));

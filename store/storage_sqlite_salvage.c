@@ -17,15 +17,19 @@
 struct roots {
     uint32_t all[64];
     size_t count;
-    uint32_t revision, revision_oid, entry_name, entry_oid, past_entry_name, past_entry_oid, transaction_tid, subtree,
-        meta;
+    uint32_t revision, revision_oid, entry, tag, loss, entry_name, entry_oid, past_entry_name, past_entry_oid,
+        transaction_tid, subtree, meta;
 };
 
 struct salvage {
     struct repair *repair;
     struct roots roots;
     uint64_t pages;
-    bool hints; /* the second pass */
+    bool newest; /* these are the newest pages there are */
+    bool hints;  /* the second pass over them */
+    bool knows_free;
+    struct index_key key; /* the last one of the walk through the index of revisions */
+    bool in_gap;
 };
 
 static int find_roots(struct connection *db, struct roots *roots) {
@@ -35,6 +39,9 @@ static int find_roots(struct connection *db, struct roots *roots) {
     } wanted[] = {
         {"revision", &roots->revision},
         {"revision_oid", &roots->revision_oid},
+        {"entry", &roots->entry},
+        {"tag", &roots->tag},
+        {"loss", &roots->loss},
         {"entry_name", &roots->entry_name},
         {"entry_oid", &roots->entry_oid},
         {"past_entry_name", &roots->past_entry_name},
@@ -192,31 +199,79 @@ static void take_meta(struct salvage *salvage, const struct page_row *row) {
         repair->created = value->integer;
     } else if (has_key(key, "format") && value->kind == VALUE_INTEGER) {
         repair->format = value->integer;
+        repair->format_certain = row->page_right;
     }
+}
+
+static bool is_missing(struct salvage *salvage, enum statement id, const struct value *key, size_t count, int *rc) {
+    uint64_t found;
+    *rc = statement_integer(salvage->repair->db, id, key, count, &found);
+    bool missing = *rc == STORE_ABSENT;
+    *rc = missing ? STORE_OK : *rc;
+    return missing;
+}
+
+/* Nothing tells which of the names of a directory lived from `seq` until `until`. */
+static int note_displaced(struct repair *repair, uint64_t directory, uint64_t seq, uint64_t until) {
+    if (repair->displaced_count == repair->displaced_capacity) {
+        size_t capacity = repair->displaced_capacity ? repair->displaced_capacity * 2 : 16;
+        struct loss *grown = reallocarray(repair->displaced, capacity, sizeof *grown);
+        if (!grown)
+            return STORE_NO_MEMORY;
+        repair->displaced = grown;
+        repair->displaced_capacity = capacity;
+    }
+    repair->displaced[repair->displaced_count++] =
+        (struct loss){.kind = LOSS_ENTRIES, .oid = directory, .part = LOSS_NAMES_MISSING, .seq = seq, .until = until};
+    return STORE_OK;
+}
+
+/* An entry that another one of its name has followed, and whose end is lost: it lived as long as is certain, which is up to the damaged part of the log. */
+static int end_older(struct salvage *salvage, const struct entry *older, uint64_t followed) {
+    struct connection *db = salvage->repair->db;
+    struct value key[] = {value_integer(older->parent), value_integer(older->index)};
+    uint64_t died = salvage->repair->index_seq + 1;
+    int rc = STORE_OK;
+    if (older->born < died && is_missing(salvage, STATEMENT_HAS_PAST_ENTRY, key, 2, &rc)) {
+        rc = past_entry_row_insert(db, older, died);
+        if (rc == STORE_OK && followed > died)
+            rc = note_displaced(salvage->repair, older->parent, died, followed);
+    }
+    return rc == STORE_OK ? statement_run(db, STATEMENT_ENTRY_DELETE, key, 2) : rc;
 }
 
 /* A name in a directory belongs to one entry at a time: an older one that is in the way is left from a page that is of no use any more, or its end
  * is lost. */
 static int put_entry(struct salvage *salvage, const struct page_row *row) {
-    struct connection *db = salvage->repair->db;
+    struct repair *repair = salvage->repair;
     struct value key[] = {row->values[0], row->values[2]};
-    uint64_t other = 0;
+    struct entry_row other;
     sqlite3_stmt *statement;
-    int rc = statement_get(db, STATEMENT_ENTRY_BY_NAME, key, 2, &statement);
+    if (row->root != salvage->roots.entry && !salvage->knows_free)
+        repair->names_seq = 0;
+    int rc = statement_get(repair->db, STATEMENT_ENTRY_BY_NAME, key, 2, &statement);
     if (rc == STORE_OK)
-        rc = statement_step(db, statement);
+        rc = statement_step(repair->db, statement);
     if (rc == STORE_OK)
-        other = column_integer(statement, 1);
+        rc = entry_row_decode(repair->db, statement, &other);
+    bool follows = rc == STORE_OK && other.entry.index < row->values[1].integer;
+    if (follows && repair->log_damaged && salvage->newest) {
+        char name[NAME_BYTES_MAX];
+        memcpy(name, other.entry.name, other.entry.name_length);
+        other.entry.name = name;
+        statement_reset(statement);
+        rc = end_older(salvage, &other.entry, row->values[5].integer);
+    }
     statement_reset(statement);
-    if (rc < 0 || other >= row->values[1].integer)
+    if (rc < 0 || (rc == STORE_OK && !follows))
         return rc;
     return put(salvage, STATEMENT_SALVAGE_ENTRY, row);
 }
 
-/* What the index says goes before what the row says that is known to be damaged. */
+/* certain: the index itself has it. Others may tell of another revision. */
 static int put_revision_hint(struct connection *db, struct value id, struct value oid, struct value part,
-                             struct value seq, bool prefer) {
-    struct value values[] = {id, oid, part, seq, value_integer(prefer)};
+                             struct value seq, bool certain) {
+    struct value values[] = {id, oid, part, seq, value_integer(certain)};
     return statement_run(db, STATEMENT_HINT_REVISION_PUT, values, 5);
 }
 
@@ -225,8 +280,6 @@ static int hint_of_damaged(struct salvage *salvage, const struct page_row *row, 
     const struct value *v = row->values;
     struct connection *db = salvage->repair->db;
     switch (shape) {
-    case SHAPE_TRANSACTION:
-        return statement_run(db, STATEMENT_HINT_TIME_PUT, v, 2);
     case SHAPE_REVISION:
         return put_revision_hint(db, v[0], v[1], v[2], v[3], false);
     case SHAPE_ENTRY:
@@ -272,22 +325,15 @@ static int take_row(struct salvage *salvage, struct page_row *row) {
     case SHAPE_TAG:
         return is_right(row, 0, ROW_TAG) ? put(salvage, STATEMENT_SALVAGE_TAG, row) : STORE_OK;
     case SHAPE_MARK:
-        return row->root == salvage->roots.subtree && row->rowid <= OID_MAX ? put(salvage, STATEMENT_SALVAGE_MARK, row)
-                                                                            : STORE_OK;
+        return row->root == salvage->roots.subtree && row->page_right && row->rowid <= OID_MAX
+                   ? put(salvage, STATEMENT_SALVAGE_MARK, row)
+                   : STORE_OK;
     default:
         return STORE_OK;
     }
 }
 
 /* ---- hints ---- */
-
-static bool is_missing(struct salvage *salvage, enum statement id, const struct value *key, size_t count, int *rc) {
-    uint64_t found;
-    *rc = statement_integer(salvage->repair->db, id, key, count, &found);
-    bool missing = *rc == STORE_ABSENT;
-    *rc = missing ? STORE_OK : *rc;
-    return missing;
-}
 
 /* An entry of the directory by its index: what is known of it, name or object. */
 static int hint_of_entry(struct salvage *salvage, struct value parent, struct value index, struct value name,
@@ -308,9 +354,9 @@ static int hint_of_index(struct salvage *salvage, const struct page_row *row) {
     if (row->root == roots->revision_oid && row->count == 4 && integers) {
         if (!is_missing(salvage, STATEMENT_REVISION_SEQ, &v[3], 1, &rc))
             return rc;
-        return put_revision_hint(salvage->repair->db, v[3], v[0], v[1], v[2], true);
+        return put_revision_hint(salvage->repair->db, v[3], v[0], v[1], v[2], false);
     }
-    if (row->root == roots->transaction_tid && row->count == 2 && integers) {
+    if (row->root == roots->transaction_tid && row->count == 2 && integers && row->page_right) {
         struct value values[] = {v[1], v[0]};
         return statement_run(salvage->repair->db, STATEMENT_HINT_TIME_PUT, values, 2);
     }
@@ -334,11 +380,66 @@ static int take_hint(struct salvage *salvage, struct page_row *row) {
         row->values[0] = value_integer(row->rowid);
     if (shape == SHAPE_REVISION && is_missing(salvage, STATEMENT_REVISION_SEQ, row->values, 1, &rc))
         return hint_of_damaged(salvage, row, shape);
-    if (shape == SHAPE_TRANSACTION)
-        return hint_of_damaged(salvage, row, shape);
     if ((shape == SHAPE_ENTRY || shape == SHAPE_PAST_ENTRY) &&
         is_missing(salvage, STATEMENT_HAS_ENTRY, row->values, 2, &rc))
         return hint_of_damaged(salvage, row, shape);
+    return rc;
+}
+
+/* ---- the index of revisions ---- */
+
+static int add_gap(struct repair *repair, const struct index_key *first, const struct index_key *last) {
+    if (repair->gap_count == repair->gap_capacity) {
+        size_t capacity = repair->gap_capacity ? repair->gap_capacity * 2 : 16;
+        struct index_gap *grown = reallocarray(repair->gaps, capacity, sizeof *grown);
+        if (!grown)
+            return STORE_NO_MEMORY;
+        repair->gaps = grown;
+        repair->gap_capacity = capacity;
+    }
+    repair->gaps[repair->gap_count++] = (struct index_gap){.first = *first, .last = *last};
+    return STORE_OK;
+}
+
+static int take_index(void *context, const struct page_row *row) {
+    struct salvage *salvage = context;
+    struct repair *repair = salvage->repair;
+    int rc = STORE_OK;
+    if (!row || row->count != 4 || !all_integers(row->values, 0, 4) || row->values[0].integer < salvage->key.oid) {
+        salvage->in_gap = true;
+        return STORE_OK;
+    }
+    const struct value *v = row->values;
+    const struct index_key key = {.oid = v[0].integer, .part = v[1].integer, .seq = v[2].integer};
+    if (salvage->in_gap)
+        rc = add_gap(repair, &salvage->key, &key);
+    salvage->in_gap = false;
+    salvage->key = key;
+    if (rc == STORE_OK && is_missing(salvage, STATEMENT_REVISION_SEQ, &v[3], 1, &rc))
+        rc = put_revision_hint(repair->db, v[3], v[0], v[1], v[2], true);
+    return rc;
+}
+
+/* What an earlier repair has put on record is not in the index it made. */
+static bool has_all_losses(const struct salvage *salvage, struct page_file *file, int *rc) {
+    const struct repair *repair = salvage->repair;
+    uint64_t count = 0;
+    if (repair->format == FORMAT_VERSION_NEW && repair->format_certain)
+        return true;
+    *rc = statement_integer(repair->db, STATEMENT_COUNT_LOSSES, NULL, 0, &count);
+    return *rc == STORE_OK && count + 1 == repair->next_loss && page_file_has_end(file, salvage->roots.loss);
+}
+
+static int read_index(struct salvage *salvage, struct page_file *file) {
+    struct repair *repair = salvage->repair;
+    const struct index_key end = {.oid = UINT64_MAX};
+    int rc = STORE_OK;
+    if (!has_all_losses(salvage, file, &rc))
+        return rc;
+    rc = page_file_walk(file, salvage->roots.revision_oid, take_index, salvage);
+    if (rc == STORE_OK && salvage->in_gap)
+        rc = add_gap(repair, &salvage->key, &end);
+    repair->has_index = rc == STORE_OK;
     return rc;
 }
 
@@ -361,7 +462,50 @@ static int make_hint_tables(struct connection *db) {
     return rc;
 }
 
-int repair_salvage(struct repair *repair, const char *path, struct error *err) {
+/* Rows of what was there before the damaged part of the log. A tag may have changed since. */
+static int take_older(void *context, const struct page_row *found) {
+    struct page_row row = *found;
+    return shape_of(&row) == SHAPE_TAG ? STORE_OK : take(context, &row);
+}
+
+static int salvage_older(struct salvage *salvage, struct page_file *file) {
+    struct repair *repair = salvage->repair;
+    int rc = page_file_scan(file, take_older, salvage);
+    if (rc == STORE_OK)
+        rc = statement_integer(repair->db, STATEMENT_HIGHEST_SEQ, NULL, 0, &repair->index_seq);
+    if (repair->names_seq > repair->index_seq)
+        repair->names_seq = repair->index_seq;
+    return rc == STORE_OK ? read_index(salvage, file) : rc;
+}
+
+/* The newest pages there are: all rows, then hints of what is missing. */
+static int salvage_newest(struct salvage *salvage, struct page_file *file) {
+    struct repair *repair = salvage->repair;
+    salvage->newest = true;
+    int rc = page_file_scan(file, take, salvage);
+    repair->unreadable = page_file_unreadable(file);
+    if (rc == STORE_OK)
+        rc = statement_run(repair->db, STATEMENT_DROP_ENDED_ENTRIES, NULL, 0);
+    if (rc == STORE_OK) {
+        salvage->hints = true;
+        rc = page_file_scan(file, take, salvage);
+    }
+    if (rc == STORE_OK && !repair->log_damaged)
+        rc = read_index(salvage, file);
+    repair->has_end = page_file_has_end(file, salvage->roots.revision);
+    return rc;
+}
+
+static int open_pages(struct salvage *salvage, const char *path, struct page_file **file, struct error *err) {
+    int rc = page_file_open(path, salvage->roots.all, salvage->roots.count, file, err);
+    if (rc == STORE_OK) {
+        salvage->pages = page_file_count(*file);
+        salvage->knows_free = page_file_knows_free(*file);
+    }
+    return rc;
+}
+
+int repair_salvage(struct repair *repair, const char *path, const char *merged_from, struct error *err) {
     struct salvage salvage = {.repair = repair};
     struct page_file *file = NULL;
     int rc = find_roots(repair->db, &salvage.roots);
@@ -370,20 +514,25 @@ int repair_salvage(struct repair *repair, const char *path, struct error *err) {
     if (rc != STORE_OK)
         return error_set(err, (enum store_error)rc, "cannot make a new database for %s: %s", repair->directory,
                          store_error_text(rc));
-    rc = page_file_open(path, salvage.roots.all, salvage.roots.count, &file, err);
+    repair->next_loss = 1;
+    repair->index_seq = SEQ_MAX;
+    repair->names_seq = SEQ_MAX;
+    repair->log_damaged = merged_from != NULL;
+    if (merged_from) {
+        rc = open_pages(&salvage, path, &file, err);
+        if (rc == STORE_OK && (rc = salvage_older(&salvage, file)) != STORE_OK)
+            rc = error_set(err, (enum store_error)rc, "cannot salvage %s: %s", repair->directory, store_error_text(rc));
+        page_file_close(file);
+        file = NULL;
+        if (rc == STORE_OK)
+            rc = repair_merge_rest(merged_from, path, &repair->log, err);
+        if (rc != STORE_OK)
+            return rc;
+    }
+    rc = open_pages(&salvage, path, &file, err);
     if (rc != STORE_OK)
         return rc;
-    salvage.pages = page_file_count(file);
-    repair->next_loss = 1;
-    rc = page_file_scan(file, take, &salvage);
-    repair->unreadable = page_file_unreadable(file);
-    if (rc == STORE_OK)
-        rc = statement_run(repair->db, STATEMENT_DROP_ENDED_ENTRIES, NULL, 0);
-    if (rc == STORE_OK) {
-        salvage.hints = true;
-        rc = page_file_scan(file, take, &salvage);
-    }
-    repair->has_end = page_file_has_end(file, salvage.roots.revision);
+    rc = salvage_newest(&salvage, file);
     page_file_close(file);
     repair->first_loss = repair->next_loss;
     if (rc != STORE_OK)

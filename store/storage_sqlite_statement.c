@@ -159,14 +159,17 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_META_REPLACE] = "UPDATE meta SET value = ?2 WHERE key = ?1",
     [STATEMENT_ROOTS] = "SELECT rootpage, name FROM sqlite_schema WHERE rootpage > 0",
     /* What indexes and damaged rows tell of rows that are lost. */
-    [STATEMENT_HINT_REVISION_TABLE] = "CREATE TEMP TABLE hint_revision(id INTEGER PRIMARY KEY, oid, part, seq)",
+    [STATEMENT_HINT_REVISION_TABLE] =
+        "CREATE TEMP TABLE hint_revision(id INTEGER PRIMARY KEY, oid, part, seq, certain)",
     [STATEMENT_HINT_ENTRY_TABLE] =
         "CREATE TEMP TABLE hint_entry(parent, idx, name, oid, PRIMARY KEY(parent, idx)) WITHOUT ROWID",
     [STATEMENT_HINT_ENTRY_INDEX] = "CREATE INDEX temp.hint_entry_oid ON hint_entry(oid)",
     [STATEMENT_HINT_TIME_TABLE] = "CREATE TEMP TABLE hint_time(seq INTEGER PRIMARY KEY, tid)",
-    [STATEMENT_HINT_REVISION_PUT] = "INSERT INTO hint_revision(id, oid, part, seq) VALUES(?1, ?2, ?3, ?4)"
-                                    " ON CONFLICT(id) DO UPDATE SET oid = ?2, part = ?3, seq = ?4 WHERE ?5",
-    [STATEMENT_HINT_REVISIONS] = "SELECT id, oid, part, seq FROM hint_revision WHERE id >= ?1 AND id < ?2 ORDER BY id",
+    [STATEMENT_HINT_REVISION_PUT] = "INSERT INTO hint_revision(id, oid, part, seq, certain)"
+                                    " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(id) DO UPDATE"
+                                    " SET oid = ?2, part = ?3, seq = ?4, certain = ?5 WHERE ?5 > certain",
+    [STATEMENT_HINT_REVISIONS] =
+        "SELECT id, oid, part, seq, certain FROM hint_revision WHERE id >= ?1 AND id < ?2 ORDER BY id",
     [STATEMENT_HINT_ENTRY_PUT] = "INSERT INTO hint_entry(parent, idx, name, oid) VALUES(?1, ?2, ?3, ?4)"
                                  " ON CONFLICT(parent, idx) DO UPDATE SET name = ifnull(name, excluded.name),"
                                  " oid = ifnull(oid, excluded.oid)",
@@ -182,20 +185,26 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_SALVAGE_ENTRY] =
         "INSERT OR REPLACE INTO entry(parent, idx, name, oid, type, born, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [STATEMENT_SALVAGE_PAST_ENTRY] =
-        "INSERT OR IGNORE INTO past_entry(" PAST_ENTRY_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO past_entry(" PAST_ENTRY_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        " ON CONFLICT(parent, idx) DO UPDATE SET died = ?7, level = ?8, sum = ?9 WHERE sum <> ?9",
     [STATEMENT_SALVAGE_TAG] = "INSERT OR IGNORE INTO tag(name, tid, sum) VALUES(?1, ?2, ?3)",
     [STATEMENT_SALVAGE_MARK] = "INSERT OR IGNORE INTO subtree(id, dir, seq) VALUES(?1, ?2, ?3)",
     [STATEMENT_SALVAGE_LOSS] = "INSERT OR IGNORE INTO loss(" LOSS_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [STATEMENT_HAS_ENTRY] = "SELECT 1 FROM entry WHERE parent = ?1 AND idx = ?2"
                             " UNION ALL SELECT 1 FROM past_entry WHERE parent = ?1 AND idx = ?2",
+    [STATEMENT_HAS_PAST_ENTRY] = "SELECT 1 FROM past_entry WHERE parent = ?1 AND idx = ?2",
     [STATEMENT_DROP_ENDED_ENTRIES] =
         "DELETE FROM entry WHERE EXISTS"
         " (SELECT 1 FROM past_entry p WHERE p.parent = entry.parent AND p.idx = entry.idx)",
     [STATEMENT_HIGHEST_SEQ] = "SELECT max(ifnull((SELECT max(seq) FROM txn), 0),"
                               " ifnull((SELECT max(seq) FROM revision), 0), ifnull((SELECT max(born) FROM entry), 0),"
-                              " ifnull((SELECT max(died) FROM past_entry), 0))",
+                              " ifnull((SELECT max(died) FROM past_entry), 0),"
+                              " ifnull((SELECT max(seq) FROM hint_time), 0),"
+                              " ifnull((SELECT max(seq) FROM hint_revision WHERE certain), 0))",
     [STATEMENT_HIGHEST_IDS] = "SELECT max(ifnull((SELECT max(oid) FROM revision), 0),"
-                              " ifnull((SELECT max(oid) FROM entry), 0), ifnull((SELECT max(oid) FROM past_entry), 0)),"
+                              " ifnull((SELECT max(oid) FROM entry), 0), ifnull((SELECT max(oid) FROM past_entry), 0),"
+                              " ifnull((SELECT max(parent) FROM entry), 0),"
+                              " ifnull((SELECT max(parent) FROM past_entry), 0)),"
                               " (SELECT max(id) FROM revision), (SELECT max(id) FROM body),"
                               " (SELECT max(id) FROM subtree)",
     [STATEMENT_REVISION_KEYS] = "SELECT id, oid, part, seq FROM revision ORDER BY id",
@@ -214,13 +223,27 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_OBJECTS_UNKNOWN] = "SELECT oid, seq FROM (SELECT oid, min(born) AS seq FROM (SELECT oid, born FROM entry"
                                   " UNION SELECT oid, born FROM past_entry) GROUP BY oid) e WHERE NOT EXISTS"
                                   " (SELECT 1 FROM revision i WHERE i.oid = e.oid AND i.part = 0 AND i.seq <= e.seq)",
-    [STATEMENT_MARKED_AT] = "SELECT 1 FROM subtree WHERE seq = ?1 LIMIT 1",
-    /* Objects as transaction ?1 left them in a directory that it marked, or, ?2, in any; and the root. */
-    [STATEMENT_NAMES_AT] = "SELECT e.oid, e.type FROM (SELECT 0 AS parent, 1 AS oid, 16384 AS type"
-                           " UNION SELECT parent, oid, type FROM entry WHERE born <= ?1"
-                           " UNION SELECT parent, oid, type FROM past_entry WHERE born <= ?1 AND died > ?1) e"
-                           " WHERE ?2 OR e.parent = 0"
-                           " OR EXISTS (SELECT 1 FROM subtree s WHERE s.dir = e.parent AND s.seq = ?1)",
+    [STATEMENT_TRANSACTION_OBJECTS] = "SELECT objects FROM txn WHERE seq = ?1",
+    [STATEMENT_COUNT_LOSSES] = "SELECT count(*) FROM loss",
+    [STATEMENT_HIGHEST_HINTS] = "SELECT ifnull(max(oid), 0), ifnull(max(id), 0), 0, 0 FROM hint_revision WHERE certain",
+    [STATEMENT_HIGHEST_REVISION] = "SELECT max(ifnull((SELECT max(id) FROM revision), 0),"
+                                   " ifnull((SELECT max(id) FROM hint_revision WHERE certain), 0))",
+    [STATEMENT_ALL_OBJECTS] = "SELECT oid FROM revision UNION SELECT oid FROM entry UNION SELECT parent FROM entry"
+                              " UNION SELECT oid FROM past_entry UNION SELECT parent FROM past_entry"
+                              " UNION SELECT 1 ORDER BY 1",
+    [STATEMENT_PAST_OF_OBJECT] = "SELECT seq, part = 0, part = 0 AND data IS NULL FROM revision WHERE oid = ?1"
+                                 " ORDER BY seq",
+    /* Whether all marks of transaction ?1 are there: none is missing between them and those beside them, or ?2, the next to be made. */
+    [STATEMENT_MARKS_WHOLE] =
+        "SELECT n = high - low + 1 AND (low = 1 OR EXISTS (SELECT 1 FROM subtree WHERE id = low - 1))"
+        " AND (high + 1 = ?2 OR EXISTS (SELECT 1 FROM subtree WHERE id = high + 1))"
+        " FROM (SELECT count(*) AS n, min(id) AS low, max(id) AS high FROM subtree WHERE seq = ?1)",
+    /* A row if object ?1 was in a directory that transaction ?2 did not mark, or is one. */
+    [STATEMENT_UNMARKED_PLACE] =
+        "SELECT 1 FROM (SELECT ?1 AS dir WHERE EXISTS (SELECT 1 FROM subtree WHERE dir = ?1)"
+        " UNION ALL SELECT parent FROM entry WHERE oid = ?1 AND born <= ?2"
+        " UNION ALL SELECT parent FROM past_entry WHERE oid = ?1 AND born <= ?2 AND died > ?2) e"
+        " WHERE NOT EXISTS (SELECT 1 FROM subtree s WHERE s.dir = e.dir AND s.seq = ?2) LIMIT 1",
     [STATEMENT_PARENTS_AT] = "SELECT parent FROM entry WHERE oid = ?1 AND born <= ?2"
                              " UNION SELECT parent FROM past_entry WHERE oid = ?1 AND born <= ?2 AND died > ?2",
     [STATEMENT_MARK_TABLE] = "CREATE TEMP TABLE mark(seq, dir, PRIMARY KEY(seq, dir)) WITHOUT ROWID",
@@ -242,8 +265,6 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_OBJECTS] = "SELECT oid FROM revision UNION SELECT oid FROM entry UNION SELECT parent FROM entry"
                           " UNION SELECT 1 ORDER BY 1",
     [STATEMENT_HIGHEST_PART] = "SELECT max(part) FROM revision WHERE oid = ?1",
-    [STATEMENT_COUNT_ENTRIES] = "SELECT (SELECT count(*) FROM entry WHERE parent = ?1)"
-                                " + (SELECT count(*) FROM past_entry WHERE parent = ?1)",
     [STATEMENT_LAST_DEATH] = "SELECT max(died) FROM past_entry WHERE oid = ?1",
     [STATEMENT_ENTRIES_OF_OBJECT] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE oid = ?1",
     [STATEMENT_HIGHEST_INDEX] = "SELECT max(idx) FROM (SELECT max(idx) AS idx FROM entry WHERE parent = ?1"

@@ -49,6 +49,7 @@ int sqlite_tag_set(struct storage *base, const char *name, uint64_t tid, bool re
         rc = tag_row_put(writer, name, tid);
     if (rc == STORE_OK)
         rc = statement_run(writer, STATEMENT_COMMIT, NULL, 0);
+    connection_pool_renew(&storage->readers);
     sqlite_writer_give(storage, writer);
     return rc;
 }
@@ -63,6 +64,7 @@ int sqlite_tag_delete(struct storage *base, const char *name) {
     rc = statement_run(writer, STATEMENT_TAG_DELETE, &value, 1);
     if (rc == STORE_OK && sqlite3_changes(writer->db) == 0)
         rc = STORE_ABSENT;
+    connection_pool_renew(&storage->readers);
     sqlite_writer_give(storage, writer);
     return rc;
 }
@@ -71,6 +73,7 @@ int sqlite_tag_list(struct storage *base, struct tag **tags, size_t *count) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
     sqlite3_stmt *statement;
+    bool damaged = false;
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
@@ -80,13 +83,17 @@ int sqlite_tag_list(struct storage *base, struct tag **tags, size_t *count) {
         if (grown)
             *tags = grown;
         rc = grown ? tag_row_decode(reader, statement, &grown[*count]) : STORE_NO_MEMORY;
-        if (rc == STORE_OK)
+        if (rc == STORE_OK) {
             ++*count;
+        } else if (rc == STORE_CORRUPT) { /* no reason to hide the others */
+            damaged = true;
+            rc = STORE_OK;
+        }
     }
     statement_reset(statement);
     connection_pool_give(&storage->readers, reader);
-    if (rc == STORE_ABSENT)
-        return STORE_OK;
+    if (rc == STORE_ABSENT || rc == STORE_CORRUPT)
+        return damaged ? STORE_CORRUPT : rc == STORE_ABSENT ? STORE_OK : rc;
     free(*tags);
     *tags = NULL;
     *count = 0;

@@ -59,9 +59,8 @@ const char *sqlite_newest_path(struct connection *reader, uint64_t oid, char tex
 }
 
 static void tell(struct verify *verify, uint64_t oid, const char *format, va_list arguments) {
-    char text[512], path[VERIFY_PATH_MAX];
-    if (vsnprintf(text, sizeof text, format, arguments) < 0)
-        text[0] = '\0';
+    char text[512] = "", path[VERIFY_PATH_MAX];
+    (void)vsnprintf(text, sizeof text, format, arguments);
     struct verify_problem problem = {.path = oid != 0 ? sqlite_newest_path(verify->reader, oid, path) : NULL,
                                      .text = text};
     verify->cut = verify->cut || (oid != 0 && !problem.path);
@@ -238,17 +237,14 @@ static int check_bodies(struct verify *verify) {
     size_t length;
     uint64_t sum;
     struct verify_scan rows;
-    int rc = STORE_OK;
+    int rc;
     verify_scan_begin(&rows, SCAN_BODIES);
-    while (rc == STORE_OK && (rc = verify_scan_next(verify, &rows)) == STORE_OK) {
+    while ((rc = verify_scan_next(verify, &rows)) == STORE_OK) {
         sqlite3_stmt *statement = rows.statement;
         uint64_t id = column_integer(statement, 0);
         verify_step(verify);
-        rc = body_row_decode(verify->reader, statement, &data, &length, &sum);
-        if (rc == STORE_CORRUPT) {
+        if (body_row_decode(verify->reader, statement, &data, &length, &sum) != STORE_OK)
             verify_problem(verify, 0, "body %" PRIu64 " is damaged: wrong checksum", id);
-            rc = STORE_OK;
-        }
         if (id >= verify->state.next_body)
             verify_problem(verify, 0, "body %" PRIu64 " has an id that was not given out", id);
     }
@@ -301,7 +297,7 @@ static int run_checks(struct verify *verify) {
     if (rc == STORE_OK)
         rc = statement_integer(verify->reader, STATEMENT_COUNT_ROWS, NULL, 0, &total);
     verify->total = total;
-    rc = rc == STORE_CORRUPT || rc == STORE_ABSENT ? STORE_OK : rc; /* the checks will say what is damaged */
+    rc = rc == STORE_CORRUPT ? STORE_OK : rc; /* the checks will say what is damaged */
     for (size_t i = 0; i < sizeof checks / sizeof checks[0] && rc == STORE_OK; i++)
         rc = checks[i](verify);
     const struct loss_teller teller = {

@@ -1,4 +1,6 @@
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "store/storage_sqlite_verify.h"
@@ -9,12 +11,11 @@ struct scan {
     uint64_t inodes, expected; /* inode revisions seen, and as many as the transaction says */
 };
 
-static int end_transaction(struct verify *verify, const struct scan *scan) {
+static void end_transaction(struct verify *verify, const struct scan *scan) {
     if (scan->seq != 0 && scan->inodes != scan->expected)
         (void)verify_inconsistent(verify, 0, scan->seq,
                                   "transaction %s changed %" PRIu64 " objects but has revisions of %" PRIu64,
                                   verify_tid(verify, scan->seq), scan->expected, scan->inodes);
-    return STORE_OK;
 }
 
 static int begin_transaction(struct verify *verify, struct scan *scan, const struct revision *revision) {
@@ -58,41 +59,55 @@ static int report_body(struct verify *verify, const struct revision *revision, c
         return STORE_OK;
     }
     uint64_t words[] = {hash, revision->oid};
-    uint64_t use = XXH3_64bits(words, sizeof words);
-    int rc = oid_set_add(&verify->damaged, use != 0 ? use : 1);
+    int rc = oid_set_add(&verify->damaged, XXH3_64bits(words, sizeof words) | 1); /* a set has no 0 */
     if (rc == STORE_EXISTS)
         return STORE_OK;
     if (rc != STORE_OK)
         return rc;
+    /* A disk that refuses to read may have the bytes still. */
+    const char *how = verify->read_errno ? "cannot be read: " : "are damaged";
+    const char *why = verify->read_errno ? strerror(verify->read_errno) : "";
     if (ref->file != 0)
         verify_problem(verify, revision->oid,
-                       "contents of transaction %s are damaged: body file %08" PRIu32 ", byte %" PRIu64 ", %" PRIu32
-                       " bytes",
-                       verify_tid(verify, revision->seq), ref->file, ref->position, ref->length);
+                       "contents of transaction %s %s%s: body file %08" PRIu32 ", byte %" PRIu64 ", %" PRIu32 " bytes",
+                       verify_tid(verify, revision->seq), how, why, ref->file, ref->position, ref->length);
     else
-        verify_problem(verify, revision->oid, "contents of transaction %s are damaged: body %" PRIu64,
-                       verify_tid(verify, revision->seq), ref->position);
+        verify_problem(verify, revision->oid, "contents of transaction %s %s%s: body %" PRIu64,
+                       verify_tid(verify, revision->seq), how, why, ref->position);
     return STORE_OK;
 }
 
 static uint64_t hash_of_body(const struct body_ref *ref) {
     uint64_t words[] = {ref->file, ref->length, ref->position, ref->sum};
-    uint64_t hash = XXH3_64bits(words, sizeof words);
-    return hash != 0 ? hash : 1;
+    return XXH3_64bits(words, sizeof words) | 1; /* a set has no 0 */
+}
+
+/* Stands beside that of a damaged body which the disk refused to read. */
+static uint64_t hash_of_unread(uint64_t hash) {
+    return ~hash != 0 ? ~hash : 1;
 }
 
 int verify_body(struct verify *verify, const struct body_ref *ref, bool *damaged) {
     uint64_t hash = hash_of_body(ref);
     int rc = oid_set_add(&verify->bodies, hash);
     *damaged = rc == STORE_EXISTS && oid_set_has(&verify->damaged, hash);
+    if (*damaged && !oid_set_has(&verify->damaged, hash_of_unread(hash)))
+        verify->read_errno = 0;
+    else if (*damaged)
+        verify->read_errno = EIO; /* whatever it was the first time */
     if (rc != STORE_OK)
         return rc == STORE_EXISTS ? STORE_OK : rc;
+    errno = EIO; /* SQLite's errors leave none */
     if (ref->file != 0)
         rc = body_files_read(verify->storage->bodies, ref, verify->body);
     else
         rc = sqlite_read_body_row(verify->reader, ref, verify->body);
+    verify->read_errno = rc == STORE_IO ? errno : 0;
     *damaged = rc == STORE_CORRUPT || rc == STORE_IO;
-    return *damaged ? oid_set_add(&verify->damaged, hash) : rc;
+    if (!*damaged)
+        return rc;
+    rc = oid_set_add(&verify->damaged, hash);
+    return rc == STORE_OK && verify->read_errno ? oid_set_add(&verify->damaged, hash_of_unread(hash)) : rc;
 }
 
 /* A damaged body is a problem of every object that uses it. */
@@ -228,13 +243,12 @@ static int check_inode_beside(struct verify *verify, const struct revision *revi
 static int check_revision(struct verify *verify, struct scan *scan, const struct revision *revision) {
     int rc = STORE_OK;
     if (revision->seq != scan->seq) {
-        rc = end_transaction(verify, scan);
-        if (rc == STORE_OK)
-            rc = begin_transaction(verify, scan, revision);
+        end_transaction(verify, scan);
+        rc = begin_transaction(verify, scan, revision);
     }
     if (rc != STORE_OK)
         return rc;
-    if (revision->oid == 0 || revision->oid >= verify->state.next_oid || revision->id >= verify->state.next_revision)
+    if (revision->oid >= verify->state.next_oid || revision->id >= verify->state.next_revision)
         verify_problem(verify, revision->oid, "revision %" PRIu64 " has an id that was not given out", revision->id);
     if (revision->part == PART_INODE) {
         scan->inodes++;
@@ -279,6 +293,6 @@ int verify_revisions(struct verify *verify) {
     }
     verify_scan_close(&rows);
     if (rc == STORE_ABSENT)
-        (void)end_transaction(verify, &scan);
+        end_transaction(verify, &scan);
     return verify_scan_end(verify, rc, "revision");
 }

@@ -36,8 +36,6 @@ static int rewrite_log(const char *database, struct error *err) {
         goto out;
     }
     fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (fd < 0 && errno == ENOENT)
-        goto out;
     if (fd < 0 || rewrite(fd, buffer) < 0)
         rc = error_set(err, (enum store_error)store_error_from_errno(errno),
                        "%s cannot be made durable, so nothing can be written behind it: %s", path, strerror(errno));
@@ -55,7 +53,7 @@ int sqlite_wal_settle(struct connection *writer, const char *database, struct er
         return error_set(err, (enum store_error)rc, "%s cannot be written: %s", database, store_error_text(rc));
     rc = rewrite_log(database, err);
     int ended = statement_run(writer, STATEMENT_ROLLBACK, NULL, 0);
-    if (ended != STORE_OK && rc == STORE_OK)
+    if (rc == STORE_OK && ended != STORE_OK)
         rc = error_set(err, (enum store_error)ended, "%s cannot be written: %s", database, store_error_text(ended));
     return rc;
 }

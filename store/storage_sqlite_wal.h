@@ -11,7 +11,7 @@
 
 #include "store/storage_sqlite_connection.h"
 
-/* Writes every byte of the log over itself and syncs it: then what a reader sees is what the disk has. With the database's write lock held meanwhile, which
+/* Writes every byte of the log, which who has the lock has made if there was none, over itself and syncs it: then what a reader sees is what the disk has. With the database's write lock held meanwhile, which
  * is waited for as by a commit. On an error nothing may be committed behind it. Cost: that of the log, which is mostly empty. */
 int sqlite_wal_settle(struct connection *writer, const char *database, struct error *err);
 

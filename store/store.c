@@ -35,9 +35,7 @@ static void name_user(char *name, size_t size) {
 
 int store_create(const char *directory, uint32_t uid, uint32_t gid, struct error *err) {
     struct timespec now;
-    if (clock_gettime(CLOCK_REALTIME, &now) != 0) {
-        return error_set(err, STORE_IO, "cannot read the clock: %s", strerror(errno));
-    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
     bool made = mkdir(directory, 0700) == 0;
     if (!made && errno != EEXIST) {
         return error_set(err, store_error_from_errno(errno), "cannot make %s: %s", directory, strerror(errno));
@@ -85,11 +83,40 @@ int store_create(const char *directory, uint32_t uid, uint32_t gid, struct error
     return rc;
 }
 
+static bool has_bodies(const char *path) {
+    char *bodies = NULL;
+    struct stat status;
+    bool there = asprintf(&bodies, "%s/bodies", path) >= 0 && lstat(bodies, &status) == 0;
+    free(bodies);
+    return there;
+}
+
+/* Writes nothing. A store without a lock file, or with one that cannot be read, has no writer that could be kept out. *fd: -1, or to be closed at the end. */
+static int keep_writers_out(const char *path, int *fd, struct error *err) {
+    struct lock_holder holder = {0};
+    *fd = -1;
+    int rc = reader_lock_acquire(path, fd);
+    if (rc != STORE_LOCKED) {
+        *fd = rc == STORE_OK ? *fd : -1;
+        return rc == STORE_NO_MEMORY ? error_set(err, rc, "no memory to repair %s", path) : STORE_OK;
+    }
+    *fd = -1;
+    if (writer_lock_holder(path, &holder) == STORE_OK && holder.mount_point[0] != '\0') {
+        rc = error_set(err, STORE_LOCKED, "%s is mounted on %s: unmount it with `tidfs umount %s` first", path,
+                       holder.mount_point, holder.mount_point);
+    } else {
+        rc = error_set(err, STORE_LOCKED, "%s is in use by another process; try again when that is done", path);
+    }
+    lock_holder_release(&holder);
+    return rc;
+}
+
 int store_repair(const char *directory, const struct repair_options *options, struct repair_result *result,
                  struct error *err) {
     char user[256];
     struct repair_options with_user = *options;
     struct writer_lock *lock = NULL;
+    int reading = -1;
     struct stat status;
     *result = (struct repair_result){0};
     char *path = realpath(directory, NULL);
@@ -106,16 +133,25 @@ int store_repair(const char *directory, const struct repair_options *options, st
     if (looked != 0 && looked != ENOENT && looked != ENOTDIR) {
         rc = error_set(err, (enum store_error)store_error_from_errno(looked), "cannot look for a store at %s: %s",
                        directory, strerror(looked));
+    } else if (looked == ENOENT && path != NULL && has_bodies(path)) {
+        rc = error_set(err, STORE_NOT_A_STORE,
+                       "%s/tidfs.db is missing, and with it all names and history: put it back from a copy, or rename one "
+                       "that is left beside it (tidfs.db.damaged-*), and repair that",
+                       directory);
     } else if (looked != 0 || !S_ISREG(status.st_mode)) {
         rc = error_set(err, STORE_NOT_A_STORE, "there is no store at %s to repair", directory);
     }
     if (rc == STORE_OK) {
-        rc = writer_lock_acquire(path, "", &lock, err);
+        rc = options->scratch != NULL ? keep_writers_out(path, &reading, err)
+                                      : writer_lock_acquire(path, "", &lock, err);
     }
     if (rc == STORE_OK) {
         name_user(user, sizeof user);
         with_user.user = user;
         rc = storage_sqlite_repair(path, &with_user, result, err);
+    }
+    if (reading >= 0) {
+        (void)close(reading);
     }
     writer_lock_release(lock);
     free(database);

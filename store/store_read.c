@@ -24,6 +24,11 @@
 #define BLOCK_BYTES     16
 #define LIST_NAME_BYTES 12 /* of a name in a list, as a rule */
 
+/* Each extent may be a byte of another large body, all of which must be read for its checksum. What a program puts together from a few files is
+ * read at once with these; what takes more work than the last is nothing that a program wrote. */
+#define BODIES_KEPT 8
+#define LOADED_MAX  (UINT64_C(4) << 30)
+
 static int refuse_packed(struct store *store, uint64_t before) {
     assert(before >= 1);
     return before <= store_horizon(store) ? STORE_PACKED : STORE_OK;
@@ -37,17 +42,14 @@ static int load_part(struct store *store, uint64_t oid, uint64_t part, uint64_t 
     if (rc != STORE_OK) {
         return rc;
     }
-    switch (outcome) {
-    case LOAD_DATA:
+    if (outcome == LOAD_DATA) {
         return STORE_OK;
-    case LOAD_PACKED:
+    }
+    if (outcome == LOAD_PACKED) {
         return STORE_PACKED;
-    case LOAD_NOT_YET:
-    case LOAD_NO_OBJECT:
+    }
+    if (outcome != LOAD_DELETED) {
         memset(revision, 0, sizeof *revision);
-        return STORE_ABSENT;
-    case LOAD_DELETED:
-        break;
     }
     return STORE_ABSENT;
 }
@@ -439,14 +441,62 @@ int store_chunk(struct store *store, uint64_t oid, uint64_t number, uint64_t bef
     return rc;
 }
 
-/* A body that is wanted in pieces, kept for the next extent of the same read. */
+/* Bodies that are wanted in pieces, kept for the next extents of the same read. */
 struct body_buffer {
-    uint8_t *data;
-    struct body_ref body;
+    struct kept_body {
+        uint8_t *data; /* NULL: none */
+        struct body_ref body;
+        uint64_t used;
+    } kept[BODIES_KEPT];
+    uint64_t uses;
+    uint64_t loaded; /* bytes, for this chunk */
 };
+
+static void body_buffer_release(struct body_buffer *buffer) {
+    for (size_t i = 0; i < BODIES_KEPT; i++) {
+        free(buffer->kept[i].data);
+    }
+}
 
 static bool same_body(const struct body_ref *a, const struct body_ref *b) {
     return a->file == b->file && a->position == b->position && a->length == b->length && a->sum == b->sum;
+}
+
+/* The one that has the body, or else the one used longest ago. */
+static struct kept_body *find_kept(struct body_buffer *buffer, const struct body_ref *body) {
+    struct kept_body *oldest = &buffer->kept[0];
+    for (size_t i = 0; i < BODIES_KEPT; i++) {
+        struct kept_body *kept = &buffer->kept[i];
+        if (kept->data != NULL && same_body(&kept->body, body)) {
+            return kept;
+        }
+        if (kept->used < oldest->used) {
+            oldest = kept;
+        }
+    }
+    return oldest;
+}
+
+static int load_kept(struct store *store, const struct body_ref *body, struct body_buffer *buffer,
+                     struct kept_body *kept) {
+    free(kept->data);
+    kept->data = NULL;
+    if (buffer->loaded > LOADED_MAX) {
+        log_write(store->log, LOG_LEVEL_ERROR,
+                  "%s: a chunk of %d KiB takes more than %llu GiB of bodies to read: it is refused", store->directory,
+                  CHUNK_BYTES / 1024, (unsigned long long)(LOADED_MAX >> 30));
+        return STORE_CORRUPT;
+    }
+    buffer->loaded += body->length;
+    uint8_t *data = malloc(body->length);
+    int rc = data == NULL ? STORE_NO_MEMORY : storage_body_read(store->storage, body, data);
+    if (rc != STORE_OK) {
+        free(data);
+        return rc;
+    }
+    kept->data = data;
+    kept->body = *body;
+    return STORE_OK;
 }
 
 static int read_part_of_body(struct store *store, const struct body_ref *body, uint32_t skip, uint32_t length,
@@ -454,21 +504,15 @@ static int read_part_of_body(struct store *store, const struct body_ref *body, u
     if (skip == 0 && length == body->length) {
         return storage_body_read(store->storage, body, destination);
     }
-    if (buffer->data == NULL || !same_body(&buffer->body, body)) {
-        free(buffer->data);
-        buffer->data = malloc(body->length);
-        if (buffer->data == NULL) {
-            return STORE_NO_MEMORY;
-        }
-        int rc = storage_body_read(store->storage, body, buffer->data);
+    struct kept_body *kept = find_kept(buffer, body);
+    if (kept->data == NULL || !same_body(&kept->body, body)) {
+        int rc = load_kept(store, body, buffer, kept);
         if (rc != STORE_OK) {
-            free(buffer->data);
-            buffer->data = NULL;
             return rc;
         }
-        buffer->body = *body;
     }
-    memcpy(destination, buffer->data + skip, length);
+    kept->used = ++buffer->uses;
+    memcpy(destination, kept->data + skip, length);
     return STORE_OK;
 }
 
@@ -478,7 +522,7 @@ int store_read_body(struct store *store, const struct body_ref *body, uint32_t s
         return STORE_INVALID;
     }
     int rc = read_part_of_body(store, body, skip, length, buffer, &whole);
-    free(whole.data);
+    body_buffer_release(&whole);
     return rc;
 }
 
@@ -488,6 +532,7 @@ static int read_chunk(struct store *store, const struct chunk *chunk, uint32_t s
     uint32_t end = start + length;
     uint32_t at = start;
 
+    buffer->loaded = 0;
     for (size_t i = 0; i < chunk->count && at < end; i++) {
         const struct extent *extent = &chunk->extents[i];
         if (extent->start + extent->length <= at) {
@@ -514,7 +559,7 @@ int store_read_chunk(struct store *store, const struct chunk_version *chunk, uin
                      uint8_t *buffer) {
     struct body_buffer body = {0};
     int rc = read_chunk(store, &chunk->chunk, start, length, buffer, &body);
-    free(body.data);
+    body_buffer_release(&body);
     return rc;
 }
 
@@ -548,7 +593,7 @@ int store_read(struct store *store, const struct inode_version *inode, uint64_t 
             at += length;
         }
     }
-    free(body.data);
+    body_buffer_release(&body);
     if (rc == STORE_OK) {
         *done = size;
     }

@@ -22,11 +22,11 @@ struct civil_day {
     unsigned day;   /* 1..31 */
 };
 
-/* Days from 1970-01-01 to a date, for any year. Counting years from March puts the leap day last, so that the days before
+/* Days from 1970-01-01 to a date, for years after 0. Counting years from March puts the leap day last, so that the days before
  * a month need no table; 400 years are one period of 146097 days. */
 static int64_t days_from_civil(int64_t year, unsigned month, unsigned day) {
     int64_t march_year = month <= 2 ? year - 1 : year;
-    int64_t era = (march_year >= 0 ? march_year : march_year - 399) / 400;
+    int64_t era = march_year / 400;
     int64_t year_of_era = march_year - era * 400;
     int64_t day_of_year = (int64_t)((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1);
     int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
@@ -80,10 +80,7 @@ bool tid_from_time(struct timespec when, uint64_t *tid) {
     uint64_t fraction = (((ns_in_minute + 1) << FRACTION_SHIFT) - 1) / FRACTION_MULTIPLIER;
     if (minutes > TID_MAX >> 32) /* before the sum below can wrap */
         return false;
-    uint64_t result = (minutes << 32) + fraction;
-    if (result > TID_MAX)
-        return false;
-    *tid = result;
+    *tid = (minutes << 32) + fraction;
     return true;
 }
 

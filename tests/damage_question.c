@@ -119,8 +119,10 @@ static int ask_tags(struct storage *storage, uint64_t *hash) {
     struct tag *tags;
     size_t count;
     int rc = storage_tag_list(storage, &tags, &count);
-    if (rc != STORE_OK)
+    if (rc != STORE_OK) {
+        free(tags);
         return rc;
+    }
     for (size_t i = 0; i < count; i++)
         *hash = mix_number(mix_text(*hash, tags[i].name), tags[i].tid);
     *hash = mix_number(*hash, count);
@@ -256,7 +258,7 @@ struct answers questions_ask(const struct questions *questions, struct storage *
                 answers.first_wrong = *question;
         } else {
             answers.refused++;
-            if (rc != STORE_CORRUPT) {
+            if (!store_error_is_damage(rc)) {
                 answers.other_error = true;
                 answers.other = rc;
             }

@@ -155,6 +155,17 @@ static int step_xattr_removed(struct fixture *f) {
     int rc = walk(f, "text", &oid, NULL);
     return rc < 0 ? rc : head_removexattr(f->head, oid, "user.colour");
 }
+static int step_act_as(struct fixture *f) {
+    head_act_as(f->head, 1000); /* who it was is not known then, and nothing else */
+    return 0;
+}
+static int step_tid(struct fixture *f) {
+    char text[64];
+    size_t length;
+    uint64_t oid;
+    int rc = walk(f, "dir/small", &oid, NULL);
+    return rc < 0 ? rc : head_getxattr(f->head, oid, "tidfs.tid", text, sizeof text, &length);
+}
 static int step_acl(struct fixture *f) {
     return set_xattr(f, "text", "system.posix_acl_access", acl, sizeof acl);
 }
@@ -199,8 +210,9 @@ static struct steps data_steps = {.items = {step_write_small, step_read, step_wr
                                             step_truncate, step_grow, step_punch, step_read, step_zero, step_copy,
                                             step_copy_past, step_seal, step_read, step_write_long, step_copy_long,
                                             step_seal}};
-static struct steps attribute_steps = {.items = {step_chmod, step_chown, step_times, step_xattr, step_xattr_removed,
-                                                 step_seal, step_acl, step_acl_default, step_acl_inherited, step_seal}};
+static struct steps attribute_steps = {.items = {step_act_as, step_tid, step_chmod, step_chown, step_times, step_xattr,
+                                                 step_xattr_removed, step_seal, step_acl, step_acl_default,
+                                                 step_acl_inherited, step_seal}};
 static struct steps transaction_steps = {.items = {step_write_small, step_transaction}};
 
 static uint64_t what_shows(struct fixture *f) {

@@ -206,7 +206,12 @@ static int read_past(struct world *w, const char *path, bool follow) {
         world_read_number(w, (uint64_t)version.kind);
         world_read_number(w, version.what);
         world_read(w, version.path, strlen(version.path));
+        bool known = version.unknown == STORE_OK && !(version.what & CHANGED_UNREAD);
         past_version_release(&version);
+        if (!known) { /* that says so, and is no answer */
+            rc = STORE_CORRUPT;
+            break;
+        }
     }
     past_walk_close(walk);
     return rc < 0 ? world_errno(rc) : 0;
@@ -247,9 +252,22 @@ static void read_change(struct world *w, const struct change *change) {
         world_read(w, change->new_path, strlen(change->new_path));
 }
 
+/* A diff that says of something that it could not be told is no answer. */
+static int whole_diff(struct world *w, const struct diff_options *options, struct change_list *changes) {
+    int rc = diff_run(w->store, options, changes);
+    bool whole = changes->gap_count == 0;
+    for (size_t i = 0; i < changes->count && whole; i++)
+        whole = !(changes->items[i].what & CHANGED_UNREAD);
+    if (rc == STORE_OK && !whole) {
+        change_list_release(changes);
+        rc = STORE_CORRUPT;
+    }
+    return rc;
+}
+
 static int diff(struct world *w, const struct diff_options *options) {
     struct change_list changes;
-    int rc = diff_run(w->store, options, &changes);
+    int rc = whole_diff(w, options, &changes);
     for (size_t i = 0; i < changes.count && rc == STORE_OK; i++)
         read_change(w, &changes.items[i]);
     change_list_release(&changes);
@@ -299,7 +317,7 @@ static int open_patching(struct world *w) {
     if (code)
         return code;
     const struct diff_options options = {.before_a = 2, .before_b = store_last(w->store) + 1, .each_file = true};
-    int rc = diff_run(w->store, &options, &patching->changes);
+    int rc = whole_diff(w, &options, &patching->changes);
     patching->out = fopencookie(patching, "w", (cookie_io_functions_t){.write = take_patch});
     return rc != STORE_OK                                                        ? world_errno(rc)
            : patching->out && setvbuf(patching->out, NULL, _IOFBF, 1 << 20) == 0 ? 0
@@ -354,9 +372,10 @@ static int plan_one(struct world *w, const struct restore_request *request) {
     for (size_t i = 0; i < count; i++)
         world_read(w, conflicts[i].path, strlen(conflicts[i].path));
     restore_plan_free(plan);
-    char *message = restore_message(w->store, request, "because");
-    if (!message)
-        return ENOMEM;
+    char *message;
+    rc = restore_message(w->store, request, "because", &message);
+    if (rc != STORE_OK)
+        return world_errno(rc);
     world_read(w, message, strlen(message));
     free(message);
     return 0;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -12,7 +13,7 @@
 #include "tests/faults_world.h"
 
 #define PAGE           4096
-#define DATABASE_BYTES (1 << 20) /* more than the template's */
+#define DATABASE_BYTES (8 << 20) /* more than the template's, and its log's */
 
 /* Roots of b-trees: of an index, all of whose rows are elsewhere, and of a table. */
 #define PAGE_OF_INDEX 7
@@ -72,8 +73,27 @@ static int note_damage(struct world *w) {
     return 0;
 }
 
+static void name_scratch(const struct world *w, char scratch[128]) {
+    (void)snprintf(scratch, 128, "%s.scratch", w->directory);
+}
+
+static void make_scratch(const struct world *w) {
+    char scratch[128];
+    name_scratch(w, scratch);
+    assert_int_equal(mkdir(scratch, 0700), 0);
+}
+
+/* What could not be removed when that failed is removed now. */
+static void remove_scratch(const struct world *w) {
+    char scratch[128];
+    name_scratch(w, scratch);
+    repair_remove_attempt(scratch);
+    assert_int_equal(rmdir(scratch), 0);
+}
+
 static int damage(struct world *w, unsigned page) {
     zero_page(w, page);
+    make_scratch(w);
     return note_damage(w);
 }
 
@@ -96,12 +116,14 @@ static void ignore_progress(void *context, const char *doing, uint64_t done, uin
 
 static int repair_as(struct world *w, bool dry_run, struct repair_result *result) {
     uint64_t lines = 0;
+    char scratch[128];
+    name_scratch(w, scratch);
     const struct repair_options options = {.told = count_line,
                                            .progress = ignore_progress,
                                            .context = &lines,
                                            .user = "tester",
                                            .log = &w->log,
-                                           .dry_run = dry_run};
+                                           .scratch = dry_run ? scratch : NULL};
     int rc = store_repair(w->directory, &options, result, &w->err);
     if (rc != STORE_OK && rc != STORE_NO_MEMORY && !w->err.text[0])
         w->broken = "a repair failed and does not say why";
@@ -125,6 +147,7 @@ static int open_with_log(struct world *w) {
     world_close(w);
     copy_file(w->directory, "saved", "tidfs.db");
     copy_file(w->directory, "saved-wal", "tidfs.db-wal");
+    make_scratch(w);
     struct repair_result result = {0};
     for (unsigned page = PAGE_OF_INDEX; !result.damaged; page++) { /* of some the log has a newer version */
         zero_page(w, page);
@@ -142,6 +165,8 @@ static bool is_untouched(const struct world *w) {
 static int repair(struct world *w) {
     struct repair_result result;
     int code = repair_as(w, false, &result);
+    if (code == 0 && is_untouched(w))
+        w->broken = "a repair has left the store as it was, and says nothing of that";
     repair_result_release(&result);
     return code;
 }
@@ -187,6 +212,7 @@ static int repair_dry_again(struct world *w) {
 }
 
 static void close_repair(struct world *w) {
+    remove_scratch(w);
     free(w->own);
     w->own = NULL;
 }

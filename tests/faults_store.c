@@ -6,6 +6,7 @@
 
 #include "store/lock.h"
 #include "store/storage_sqlite.h"
+#include "store/store_private.h"
 #include "tests/faults_world.h"
 
 /* ---- making and opening ---- */
@@ -30,6 +31,22 @@ static int create_first(struct world *w) {
     int code = create(w);
     w->first = code;
     return code;
+}
+
+/* With both layers on top. */
+static int open_layers(struct world *w) {
+    struct storage *fault;
+    int rc = store_open(w->directory, &(struct store_options){.trace = true, .log = &w->log}, &w->store, &w->err);
+    if (rc == STORE_OK)
+        rc = storage_fault_open(w->store->storage, &fault);
+    if (rc == STORE_OK)
+        w->store->storage = fault;
+    return world_errno(rc);
+}
+
+static int open_layers_again(struct world *w) {
+    world_close(w);
+    return open_layers(w);
 }
 
 static int close_again(struct world *w) {
@@ -102,7 +119,13 @@ static int set_tag(struct world *w) {
     size_t count = 0;
     uint64_t tid = 0;
     struct storage *storage = store_storage(w->store);
-    int rc = storage_tag_get(storage, "first", &tid);
+    int rc = storage_tag_delete(storage, "other"); /* which a run that failed may have left */
+    if (rc == STORE_OK || rc == STORE_ABSENT)
+        rc = storage_tag_get(storage, "first", &tid);
+    if (rc == STORE_OK)
+        rc = storage_tag_set(storage, "other", tid, false);
+    if (rc == STORE_OK)
+        rc = storage_tag_delete(storage, "other");
     if (rc == STORE_OK)
         rc = storage_tag_set(storage, "new", tid, true);
     if (rc == STORE_OK)
@@ -321,6 +344,7 @@ const struct scenario store_scenarios[] = {
     {.name = "open_write", .act = world_open_write, .again = open_write_again, .writes = true},
     {.name = "open_head", .act = world_open_head, .again = open_head_again, .writes = true},
     {.name = "open_pool", .act = world_open_pool, .again = open_pool_again},
+    {.name = "open_layers", .act = open_layers, .again = open_layers_again},
     {.name = "close", .open = world_open_head, .act = close_writer, .again = close_again, .writes = true},
     {.name = "commit", .open = world_open_write, .act = commit_attributes, .writes = true},
     {.name = "tags", .open = world_open_read, .act = set_tag, .again = set_tag, .writes = true},

@@ -93,7 +93,7 @@ const struct instants *world_template_instants(void);
 void scenario_run(const struct scenario *scenario);
 void scenario_totals(void);
 
-extern const struct scenario store_scenarios[], head_scenarios[], history_scenarios[],
-    repair_scenarios[]; /* each ended by one without a name */
+extern const struct scenario store_scenarios[], head_scenarios[], history_scenarios[], repair_scenarios[],
+    damage_scenarios[]; /* each ended by one without a name */
 
 #endif

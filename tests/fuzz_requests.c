@@ -8,8 +8,8 @@
  * has a store of its own. So an input that fails may need those before it: they are written to a file as they come, whose directory is told at the beginning and
  * stays when the process does not end well. That file is an input as well: first byte 255, then each of them behind its length in two bytes.
  *
- * The corpus in tests/data/fuzz_requests is what `FUZZ_CORPUS=DIRECTORY` has this program write and leave: two files for each opcode, that look up some nodes and
- * then send it in several ways, one to a writable mount and one to another kind.
+ * The corpus in tests/data/fuzz_requests grew from what `FUZZ_CORPUS=DIRECTORY` has this program write and leave: two files for each opcode, that look up some nodes
+ * and then send it in several ways, one to a writable mount and one to another kind.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -163,8 +163,8 @@ static void list_tags(struct store *store) {
     struct tag *tags = NULL;
     size_t count = 0;
     uint64_t a = 0, b = 0;
-    if (storage_tag_list(store_storage(store), &tags, &count) == STORE_OK)
-        free(tags);
+    (void)storage_tag_list(store_storage(store), &tags, &count);
+    free(tags);
     (void)storage_space(store_storage(store), &a, &b);
 }
 

@@ -447,7 +447,7 @@ test_bad_sectors_of_a_body_file_fail_their_files_alone() {
     driver_says '/b cannot be read'
     expect_fail 4 '' tidfs verify "$STORE"
     tidfs verify "$STORE" >"$DIR/verify" 2>&1 || true
-    assert_match 'what verify says' "$(cat "$DIR/verify")" '^/b: '
+    assert_match 'what verify says' "$(cat "$DIR/verify")" '^/b: contents of transaction [0-9a-f]+ cannot be read: Input/output error: body file '
     assert_eq 'paths that verify names' "$(grep -oE '^/[a-z]+:' "$DIR/verify" | sort -u)" /b:
     can_write
     rule clear
@@ -542,11 +542,12 @@ test_an_error_of_fsync_is_final() {
     new_baddisk
     new_store
     rule track
-    for file in '*-wal' '0*'; do
+    # Of what a body file held nobody has another copy, so that a full disk is no better there.
+    for how in '*-wal EIO' '0* EIO' '0* ENOSPC' '0* EDQUOT'; do
         mount_logged commit-interval=1h
         echo kept >"$MNT/head/kept"
         tid=$(commit)
-        rule "fail fsync $file EIO times 1"
+        rule "fail fsync $how times 1"
         head -c 100000 /dev/urandom >"$MNT/head/lost"
         # Not once, and then success.
         fails_to_sync "$MNT/head/lost" 'Input/output'
@@ -568,6 +569,32 @@ test_an_error_of_fsync_is_final() {
         end_driver
         rm "$DIR/log"
     done
+    leave_disk
+}
+
+test_now_that_cannot_be_sealed_says_what_works() {
+    local tid
+    new_baddisk
+    new_store
+    mount_logged commit-interval=1h
+    echo kept >"$MNT/head/kept"
+    tid=$(commit)
+    tidfs tag --mount "$MNT" good now >/dev/null
+    echo pending >"$MNT/head/pending"
+    rule 'fail write *-wal ENOSPC'
+    expect_fail any 'No space left' ls "$MNT/at/now/"
+    expect_fail any 'No space left' ls "$MNT/at/now~1/"
+    driver_says '/at/now cannot be opened, as what is pending cannot be committed: No space left .*; what was committed can, by tids'
+    assert_eq 'times it was said' "$(grep -c 'now cannot be opened' "$DIR/log")" 1
+    assert_eq 'by tid' "$(cat "$MNT/at/$tid/kept")" kept
+    assert_eq 'by tag' "$(cat "$MNT/at/good/kept")" kept
+    assert_eq 'by time' "$(ls "$MNT/at/-1d/")" ''
+    tidfs at --mount "$MNT" now >"$DIR/at" 2>"$DIR/errors"
+    assert_match 'the answer' "$(cat "$DIR/at")" "^$tid "
+    assert_match 'the warning' "$(cat "$DIR/errors")" 'free some there; what was written last is not in the answer'
+    rule clear
+    wait_until 10 ls "$MNT/at/now/pending"
+    end_driver
     leave_disk
 }
 

@@ -180,4 +180,137 @@ test_nobody_gets_permissions_on_a_guess() {
     done
 }
 
-run_tests
+as_reader() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups env TMPDIR="$DIR/tmp" "$@"
+}
+
+# The log of a driver that was killed, and a store in which only root may write.
+test_a_dry_run_needs_only_to_read() {
+    need_root
+    need setpriv
+    new_store
+    mount_foreground commit-interval=1h
+    seq 1000 >"$MNT/head/file"
+    commit >/dev/null
+    kill -9 "$DRIVER"
+    wait "$DRIVER" 2>/dev/null || true
+    unmount_below "$DIR"
+    mkdir -m 777 tmp
+    rm -f "$STORE/tidfs.db-shm"
+    chmod a+rx "$WORK"
+    chmod -R a+rX "$DIR"
+    expect_status 0 as_reader "$TIDFS" verify --repair -n "$STORE"
+    printf XXXX | dd of="$STORE/tidfs.db-wal" bs=1 seek=$((32 + 4120 + 1000)) conv=notrunc status=none
+    tar -cf before.tar -C "$STORE" .
+    expect_status 4 as_reader "$TIDFS" verify --repair -n "$STORE"
+    grep -q 'can be repaired' out
+    tar -cf after.tar -C "$STORE" .
+    cmp before.tar after.tar
+    assert_eq 'what is left in TMPDIR' "$(ls tmp)" ''
+    expect_status 8 as_reader "$TIDFS" verify --repair "$STORE"
+}
+
+test_an_interrupted_repair_leaves_nothing() {
+    make_history
+    zero_page 9
+    mkdir tmp
+    local status killed=0 options
+    cp -a "$STORE" whole
+    for options in -n ''; do
+        for _ in $(seq 50); do
+            status=0
+            # shellcheck disable=SC2086
+            TMPDIR=$DIR/tmp "$TIDFS" verify --repair $options "$STORE" >out 2>err &
+            while kill -0 $! 2>/dev/null; do
+                compgen -G "$DIR/tmp/tidfs-repair.*/*" >/dev/null || [ -e "$STORE/tidfs.db.repaired" ] || continue
+                kill -TERM $! 2>/dev/null || true
+                break
+            done
+            wait $! || status=$?
+            assert_eq 'what is left in TMPDIR' "$(ls tmp)" ''
+            if [ "$status" = 143 ]; then
+                killed=$((killed + 1))
+                assert_eq 'what is left in the store' "$(compgen -G "$STORE/tidfs.db.re*" || true)" ''
+                break
+            fi
+            rm -rf "$STORE"
+            cp -a whole "$STORE"
+        done
+    done
+    assert_eq 'repairs that were ended' "$killed" 2
+    expect_status 1 tidfs verify --repair "$STORE"
+}
+
+test_nobody_need_listen_to_a_repair() {
+    need sqlite3
+    make_history
+    zero_page "$(root_page entry)"
+    zero_page "$(root_page entry_name)"
+    zero_page "$(root_page entry_oid)"
+    local status=0
+    { "$TIDFS" verify --repair "$STORE" || status=$?; echo "$status" >status; } | true
+    assert_eq 'status' "$(cat status)" 8
+    expect_status 0 tidfs verify "$STORE"
+    assert_match 'the log' "$(tidfs log --store "$STORE")" 'repair: '
+}
+
+test_what_is_full_is_told() {
+    need_root
+    make_history
+    zero_page 9
+    mkdir tmp
+    mount -t tmpfs -o size=64k none "$DIR/tmp"
+    TMPDIR=$DIR/tmp expect_status 8 tidfs verify --repair -n "$STORE"
+    umount "$DIR/tmp"
+    grep -q "$DIR/tmp/tidfs-repair" err
+    grep -q 'set TMPDIR to a directory with more' err
+    TMPDIR=$DIR/none expect_status 8 tidfs verify --repair -n "$STORE"
+    grep -q 'set TMPDIR to another one' err
+}
+
+test_a_database_that_is_gone_is_told() {
+    make_history
+    mv "$STORE/tidfs.db" kept
+    expect_status 8 tidfs verify --repair "$STORE"
+    grep -q 'tidfs.db is missing' err
+    : >"$STORE/tidfs.db"
+    expect_status 8 tidfs verify --repair "$STORE"
+    grep -q 'tidfs.db is empty' err
+    mv kept "$STORE/tidfs.db"
+    expect_status 0 tidfs verify --repair "$STORE"
+}
+
+# Where the frames of its newest use end.
+end_of_log() {
+    python3 - "$STORE/tidfs.db-wal" <<'END'
+import sys
+log = open(sys.argv[1], "rb").read()
+end = 32
+while log[end + 8 : end + 16] == log[16:24]:
+    end += 4120
+print(end)
+END
+}
+
+# One of its last frames. SQLite ends the log before it, and `tidfs verify` finds nothing wrong.
+test_a_damaged_end_of_the_log_is_told() {
+    new_store
+    mount_foreground commit-interval=1h
+    local i end
+    for i in $(seq 5); do
+        seq "$i" 2000 >"$MNT/head/same"
+        commit "c$i" >/dev/null
+    done
+    kill -9 "$DRIVER"
+    wait "$DRIVER" 2>/dev/null || true
+    unmount_below "$DIR"
+    end=$(end_of_log)
+    printf XXXX | dd of="$STORE/tidfs.db-wal" bs=1 seek=$((end - 3000)) conv=notrunc status=none
+    expect_status 1 tidfs verify --repair "$STORE"
+    grep -q 'the newest transactions in the log are damaged' out
+    expect_status 0 tidfs verify "$STORE"
+    tidfs cat --store "$STORE" now same >is || true
+    [ ! -s is ] || seq 5 2000 | cmp - is
+}
+
+run_tests "$@"

@@ -18,7 +18,8 @@
 #include "tests/changing.h"
 
 #define COMMITS     14
-#define ANSWER_SIZE 8192
+#define MANY        150
+#define ANSWER_SIZE 16384
 #define CONTENT_MAX (1 << 21)
 
 static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -141,21 +142,44 @@ static void add_tree(struct bench *b, struct store *store, uint64_t before, uint
         const struct entry *entry = &list->list.items[i];
         char below[1024];
         (void)snprintf(below, sizeof below, "%s%s%s", path, *path ? "/" : "", entry->name);
-        if (S_ISDIR(entry->type))
+        if (S_ISDIR(entry->type)) {
             add_tree(b, store, before, entry->oid, below);
-        else
+        } else {
             add_question(b, store, before, below);
+            bench_add_image(b, store, before, entry->oid);
+        }
     }
     store_release(store, list);
 }
 
 /* ---- the store ---- */
 
-static void make_store(struct bench *b) {
+/* Two directories of files, of which each commit changes some. */
+static void change_many(struct changing *c, int commit) {
+    char path[32], text[64];
+    for (int k = 0; k < MANY; k++) {
+        if (commit > 0 && (k * 7 + commit) % 5 != 0)
+            continue;
+        (void)snprintf(path, sizeof path, "%s/f%d", k % 3 ? "many" : "some", k);
+        (void)snprintf(text, sizeof text, "file %d as of commit %d", k, commit);
+        if (commit == 3 && k % 8 == 0)
+            changing_save(c, path, text);
+        else
+            changing_write(c, path, text);
+    }
+}
+
+static void make_store(struct bench *b, bool large_store) {
     struct changing *c = changing_new(7);
     char text[600];
+    if (large_store) {
+        (void)changing_mkdir(c, "many");
+        (void)changing_mkdir(c, "some");
+    }
     for (int i = 0; i < COMMITS; i++) {
         changing_random(c, 12);
+        if (large_store)
+            change_many(c, i);
         (void)snprintf(text, sizeof text, "file-%d", i % 5);
         changing_write(c, text, "some content that changes ");
         /* Larger ones, for body files and overflow pages. */
@@ -192,7 +216,7 @@ static void make_store(struct bench *b) {
     changing_free(c);
 }
 
-int bench_set_up(void **state) {
+static int set_up(void **state, bool large) {
     struct bench *b = calloc(1, sizeof *b);
     assert_non_null(b);
     /* In memory if there is such a place: the time of a repair is mostly that of its syncs. */
@@ -202,9 +226,17 @@ int bench_set_up(void **state) {
     (void)snprintf(b->logged, sizeof b->logged, "%s/logged", b->directory);
     (void)snprintf(b->store, sizeof b->store, "%s/store", b->directory);
     b->random = 1;
-    make_store(b);
+    make_store(b, large);
     *state = b;
     return 0;
+}
+
+int bench_set_up(void **state) {
+    return set_up(state, false);
+}
+
+int bench_set_up_large(void **state) {
+    return set_up(state, true);
 }
 
 int bench_tear_down(void **state) {
@@ -215,6 +247,7 @@ int bench_tear_down(void **state) {
         free(b->questions[i].answer);
     }
     free(b->questions);
+    bench_release_images(b);
     repair_result_release(&b->result);
     free(b);
     return 0;
@@ -289,12 +322,16 @@ static uint64_t verify(struct bench *b, struct store *store) {
 }
 
 int bench_repair(struct bench *b) {
-    const struct repair_options options = {.told = take_line, .context = b, .dry_run = b->dry_run};
+    char scratch[128];
+    (void)snprintf(scratch, sizeof scratch, "%s/scratch", b->directory);
+    const struct repair_options options = {.told = take_line, .context = b, .scratch = b->dry_run ? scratch : NULL};
     struct error err = {0};
+    assert_true(!b->dry_run || mkdir(scratch, 0700) == 0);
     ask_damaged(b);
     repair_result_release(&b->result);
     b->result = (struct repair_result){0};
     int rc = store_repair(b->store, &options, &b->result, &err);
+    assert_true(!b->dry_run || rmdir(scratch) == 0);
     if (rc != STORE_OK && rc != STORE_NOT_A_STORE)
         fail_msg("%s: %s", b->what, err.text);
     if (rc != STORE_OK || !b->result.damaged)
@@ -363,6 +400,7 @@ void bench_check(struct bench *b) {
                      b->told);
         b->lost += !right;
     }
+    bench_check_head(b, store);
     use_newest_state(b, store);
     b->told[0] = '\0';
     if (verify(b, store) != 0)

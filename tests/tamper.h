@@ -2,7 +2,8 @@
 #ifndef TIDFS_TESTS_TAMPER_H
 #define TIDFS_TESTS_TAMPER_H
 
-/* Runs SQL on the database of a store, below everything that tidfs promises but with right checksums of pages; the test fails if that fails. */
+/* Runs SQL on the database of a store, below everything that tidfs promises but with right checksums of pages; the test fails if that fails. The
+ * function row_sum(COLUMN...) gives the checksum of a row of these values (store/FORMAT.md). */
 void change_database(const char *directory, const char *sql);
 
 #endif

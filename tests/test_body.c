@@ -146,6 +146,21 @@ static void test_body__wrong_bytes_and_missing_files_are_damage(void **state) {
     assert_int_equal(body_files_read(f->bodies, &ref, buffer), STORE_CORRUPT);
 }
 
+/* Whatever lies behind it, and be it the right bytes. */
+static void test_body__a_symlink_is_no_body_file(void **state) {
+    struct fixture *f = *state;
+    struct body_ref ref = append(f, "text");
+    uint8_t buffer[4];
+    char file[128], away[128];
+    (void)snprintf(file, sizeof file, "%s/" BODY_DIRECTORY "/00000001", f->directory);
+    (void)snprintf(away, sizeof away, "%s/away", f->directory);
+    assert_int_equal(rename(file, away), 0);
+    assert_int_equal(symlink(away, file), 0);
+    reopen(f, false, (struct body_end){.file = 1, .end = 4});
+    assert_int_equal(body_files_read(f->bodies, &ref, buffer), STORE_CORRUPT);
+    assert_non_null(strstr(f->log_text, "no regular file"));
+}
+
 static void test_body__a_full_file_is_followed_by_the_next(void **state) {
     struct fixture *f = *state;
     (void)append(f, "a");
@@ -164,6 +179,74 @@ static void test_body__a_full_file_is_followed_by_the_next(void **state) {
     assert_int_equal(end.end, 1);
     expect(f, &last, "fits");
     expect(f, &next, "n");
+}
+
+/* Puts a pipe, which cannot be synced, in the place of an open file of the body files, "." being their directory. */
+struct unsynced {
+    int fd, saved;
+};
+
+static struct unsynced make_unsynced(struct fixture *f, const char *name) {
+    struct unsynced made = {.fd = -1};
+    struct stat wanted, status;
+    char path[128];
+    int ends[2];
+    (void)snprintf(path, sizeof path, "%s/" BODY_DIRECTORY "/%s", f->directory, name);
+    assert_int_equal(stat(path, &wanted), 0);
+    for (int fd = 3; fd < 1024 && made.fd < 0; fd++)
+        if (fstat(fd, &status) == 0 && status.st_dev == wanted.st_dev && status.st_ino == wanted.st_ino)
+            made.fd = fd;
+    assert_true(made.fd >= 0);
+    made.saved = dup(made.fd);
+    assert_true(made.saved >= 0);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(dup2(ends[1], made.fd), made.fd);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    return made;
+}
+
+static void make_synced(struct unsynced made) {
+    assert_int_equal(dup2(made.saved, made.fd), made.fd);
+    (void)close(made.saved);
+}
+
+/* The kernel may have dropped what it could not write, so that the next sync of it succeeds. */
+static void test_body__what_could_not_be_synced_is_not_believed_later(void **state) {
+    struct fixture *f = *state;
+    static const char *const names[] = {"00000001", "."};
+    for (size_t i = 0; i < 2; i++) {
+        struct body_ref ref = append(f, "text"), refused;
+        struct body_end end;
+        struct unsynced file = make_unsynced(f, names[i]);
+        f->log_text[0] = '\0';
+        assert_int_equal(body_files_flush(f->bodies, &end), STORE_IO);
+        make_synced(file);
+        assert_non_null(strstr(f->log_text, "cannot sync"));
+        assert_non_null(strstr(f->log_text, "until the store is opened again"));
+        assert_int_equal(body_files_flush(f->bodies, &end), STORE_IO);
+        assert_int_equal(body_files_append(f->bodies, (const uint8_t *)"more", 4, &refused), STORE_IO);
+        expect(f, &ref, "text");
+        reopen(f, true, (struct body_end){.file = ref.file, .end = ref.position + ref.length});
+    }
+    struct body_end end;
+    (void)append(f, "again");
+    assert_int_equal(body_files_flush(f->bodies, &end), STORE_OK);
+}
+
+static void test_body__every_file_that_was_written_is_synced(void **state) {
+    struct fixture *f = *state;
+    struct body_end end;
+    (void)append(f, "a");
+    int fd = open_file(f, "00000001", O_WRONLY);
+    assert_int_equal(ftruncate(fd, (off_t)BODY_FILE_BYTES - 4), 0); /* sparse */
+    (void)close(fd);
+    reopen(f, true, (struct body_end){.file = 1, .end = 1});
+    assert_int_equal(append(f, "fits").file, 1);
+    assert_int_equal(append(f, "n").file, 2);
+    struct unsynced file = make_unsynced(f, "00000001");
+    assert_int_equal(body_files_flush(f->bodies, &end), STORE_IO);
+    make_synced(file);
 }
 
 static void test_body__more_files_than_are_kept_open(void **state) {
@@ -268,7 +351,10 @@ int main(void) {
         TEST(test_body__appending_goes_on_behind_what_a_crash_left),
         TEST(test_body__positions_that_were_lost_are_not_written_again),
         TEST(test_body__wrong_bytes_and_missing_files_are_damage),
+        TEST(test_body__a_symlink_is_no_body_file),
         TEST(test_body__a_full_file_is_followed_by_the_next),
+        TEST(test_body__what_could_not_be_synced_is_not_believed_later),
+        TEST(test_body__every_file_that_was_written_is_synced),
         TEST(test_body__more_files_than_are_kept_open),
         TEST(test_body__a_full_disk_wastes_no_positions),
         TEST(test_body__space_is_what_the_disk_has),

@@ -486,10 +486,22 @@ static void test_diff__what_was_packed_away_is_refused(void **state) {
     sample_free(sample);
 }
 
+/* Nothing can be told of so many objects, and no path leads to them. */
+static void expect_gaps(struct store *store, const struct diff_options *options, size_t count) {
+    struct change_list changes;
+    assert_int_equal(diff_run(store, options, &changes), STORE_OK);
+    assert_int_equal(changes.count, 0);
+    assert_int_equal(changes.gap_count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(changes.gaps[i].why, STORE_CORRUPT);
+        assert_true(changes.gaps[i].old || changes.gaps[i].new);
+    }
+    change_list_release(&changes);
+}
+
 static void test_diff__a_circle_of_directories_is_damage(void **state) {
     (void)state;
     struct sample *sample = sample_new(NULL);
-    struct change_list changes;
     uint64_t a = sample_make(sample, ROOT_OID, "a", S_IFDIR | 0755, NULL);
     uint64_t b = sample_make(sample, a, "b", S_IFDIR | 0755, NULL);
     uint64_t before_a = 1 + (sample_commit(sample, ""), sample_last(sample));
@@ -499,13 +511,12 @@ static void test_diff__a_circle_of_directories_is_damage(void **state) {
     for (int mode = 0; mode < 3; mode++) {
         struct diff_options options = {
             .before_a = before_a, .before_b = before_b, .no_renames = mode == 1, .each_file = mode == 2};
-        assert_int_equal(diff_run(sample->store, &options, &changes), STORE_CORRUPT);
-        assert_int_equal(changes.count, 0);
+        expect_gaps(sample->store, &options, 3);
         options.before_a = before_b;
         options.before_b = before_a;
-        assert_int_equal(diff_run(sample->store, &options, &changes), STORE_CORRUPT);
+        expect_gaps(sample->store, &options, 3);
         options.before_b = 1;
-        assert_int_equal(diff_run(sample->store, &options, &changes), STORE_CORRUPT);
+        expect_gaps(sample->store, &options, 3);
     }
     sample_free(sample);
 }

@@ -1,4 +1,4 @@
-/* Requests that Linux would not send, to a driver in this process: what its answer is, since nobody else looks. */
+/* Requests to a driver in this process: those that Linux would not send, and what takes a mount to see otherwise. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,112 @@ static void test_driver_requests__a_second_init_and_unknown_opcodes_are_refused(
     assert_int_equal(fake_getattr(&f->mount, f->head, NULL), 0);
 }
 
+/* Linux knows of no part of a mount that is read-only: a mode that allows it is all that it asks for. */
+static void test_driver_requests__only_the_head_is_written(void **state) {
+    struct fixture *f = *state;
+    const struct fuse_setattr_in mode = {.valid = FATTR_MODE, .mode = 0777}, size = {.valid = FATTR_SIZE};
+    uint64_t places[] = {FUSE_ROOT_ID, 0, 0, 0}, file, node;
+    char path[64];
+    (void)snprintf(path, sizeof path, "at/%016" PRIx64, f->instants.tids[FAKE_INSTANTS - 1]);
+    assert_int_equal(fake_walk(&f->mount, FUSE_ROOT_ID, "at", &places[1]), 0);
+    assert_int_equal(fake_walk(&f->mount, FUSE_ROOT_ID, path, &places[2]), 0);
+    assert_int_equal(fake_walk(&f->mount, places[2], "dir", &places[3]), 0);
+    assert_int_equal(fake_walk(&f->mount, places[3], "sub/deep", &file), 0);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const uint64_t place = places[i];
+        assert_int_equal(fake_mknod(&f->mount, place, "new", S_IFREG | 0644, &node), -EROFS);
+        assert_int_equal(fake_mkdir(&f->mount, place, "new", 0755, &node), -EROFS);
+        assert_int_equal(fake_symlink(&f->mount, place, "new", "target", &node), -EROFS);
+        assert_int_equal(fake_link(&f->mount, f->deep, place, "new"), -EROFS);
+        assert_int_equal(fake_unlink(&f->mount, place, "hard"), -EROFS);
+        assert_int_equal(fake_rmdir(&f->mount, place, "closed"), -EROFS);
+        assert_int_equal(fake_rename(&f->mount, place, "sub", place, "new", 0), -EROFS);
+        assert_int_equal(fake_rename(&f->mount, f->head, "dir", place, "new", 0), -EROFS);
+        assert_int_equal(fake_rename(&f->mount, place, "sub", f->head, "new", 0), -EXDEV);
+        assert_int_equal(fake_setattr(&f->mount, place, &mode, NULL), -EROFS);
+        assert_int_equal(fake_setxattr(&f->mount, place, "user.new", "x", 1, 0), -EROFS);
+        assert_int_equal(fake_removexattr(&f->mount, place, "user.new"), -EROFS);
+    }
+    assert_int_equal(fake_setattr(&f->mount, file, &mode, NULL), -EROFS);
+    assert_int_equal(fake_setattr(&f->mount, file, &size, NULL), -EROFS);
+    assert_int_equal(fake_write(&f->mount, file, 0, "x", 1), -EROFS);
+    assert_int_equal(fake_fallocate(&f->mount, file, 0, 0, 200000), -EROFS);
+    assert_int_equal(fake_copy(&f->mount, f->deep, 0, file, 0, 100), -EROFS);
+    assert_int_equal(fake_setxattr(&f->mount, file, "user.a", "x", 1, 0), -EROFS);
+    assert_int_equal(fake_removexattr(&f->mount, file, "user.a"), -EROFS);
+    assert_int_equal(fake_link(&f->mount, file, f->head, "new"), -EXDEV);
+}
+
+#define NAMES 200
+
+static void count_name(void *context, const char *name, const struct fuse_entry_out *entry) {
+    unsigned *seen = context;
+    unsigned long number;
+    char *end;
+    (void)entry;
+    if (name[0] == 'n' && (number = strtoul(name + 1, &end, 10)) < NAMES && *end == '\0') {
+        if (++seen[number] > 1) { /* there may be no end to it */
+            fail_msg("%s is listed again", name);
+        }
+    }
+}
+
+static void expect_each_once(struct fixture *f, uint64_t node) {
+    for (int plus = 0; plus < 2; plus++) {
+        unsigned seen[NAMES] = {0};
+        assert_int_equal(fake_list(&f->mount, node, plus, count_name, seen), 0);
+        for (size_t i = 0; i < NAMES; i++) {
+            assert_int_equal(seen[i], 1);
+        }
+    }
+}
+
+/* A reply holds some of the names. */
+static void test_driver_requests__a_listing_in_parts_has_each_name_once(void **state) {
+    struct fixture *f = *state;
+    uint64_t directory, node;
+    assert_int_equal(fake_mkdir(&f->mount, f->head, "many", 0755, &directory), 0);
+    for (unsigned i = 0; i < NAMES; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", i);
+        assert_int_equal(fake_mknod(&f->mount, directory, name, S_IFREG | 0644, &node), 0);
+        assert_true(fake_forget(&f->mount, node, 1));
+    }
+    expect_each_once(f, directory);
+    assert_int_equal(fake_fsync(&f->mount, directory, true), 0);
+    expect_each_once(f, directory);
+    char newest[64], path[80];
+    assert_int_equal(fake_walk(&f->mount, FUSE_ROOT_ID, "at/now", &node), 0);
+    assert_int_equal(fake_readlink(&f->mount, node, newest, sizeof newest), 0);
+    (void)snprintf(path, sizeof path, "at/%s/many", newest);
+    assert_int_equal(fake_walk(&f->mount, FUSE_ROOT_ID, path, &node), 0);
+    expect_each_once(f, node);
+}
+
+/* As another process finds it. */
+static uint64_t durable(const struct fixture *f) {
+    struct storage *storage;
+    struct storage_state now;
+    struct storage_open_options options = {.writable = false};
+    assert_int_equal(storage_sqlite_open(f->directory, &options, &storage, NULL), STORE_OK);
+    assert_int_equal(storage_get_state(storage, &now), STORE_OK);
+    storage_close(storage);
+    return now.last_seq;
+}
+
+static void test_driver_requests__fsync_is_answered_when_all_is_committed(void **state) {
+    struct fixture *f = *state;
+    uint64_t seq = durable(f), node;
+    assert_int_equal(fake_write(&f->mount, f->deep, 0, "x", 1), 1);
+    assert_int_equal(fake_mkdir(&f->mount, f->head, "new", 0755, &node), 0);
+    assert_int_equal(durable(f), seq);
+    assert_int_equal(fake_fsync(&f->mount, f->deep, false), 0);
+    assert_int_equal(durable(f), seq + 1);
+    assert_int_equal(fake_rmdir(&f->mount, f->head, "new"), 0);
+    assert_int_equal(fake_fsync(&f->mount, f->head, true), 0);
+    assert_int_equal(durable(f), seq + 2);
+}
+
 static void test_driver_requests__forgetting_too_much_is_harmless(void **state) {
     struct fixture *f = *state;
     uint64_t view;
@@ -174,6 +281,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_driver_requests__what_is_asked_for_may_be_larger_than_any_reply, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_driver_requests__a_second_init_and_unknown_opcodes_are_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_driver_requests__only_the_head_is_written, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_driver_requests__a_listing_in_parts_has_each_name_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_driver_requests__fsync_is_answered_when_all_is_committed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_driver_requests__forgetting_too_much_is_harmless, set_up, tear_down),
     };

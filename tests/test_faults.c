@@ -28,7 +28,8 @@ static int tear_down(void **state) {
 int main(void) {
     static struct CMUnitTest tests[SCENARIOS_MAX];
     static char names[SCENARIOS_MAX][64];
-    const struct scenario *const lists[] = {store_scenarios, head_scenarios, history_scenarios, repair_scenarios};
+    const struct scenario *const lists[] = {store_scenarios, head_scenarios, history_scenarios, repair_scenarios,
+                                            damage_scenarios};
     size_t count = 0;
     inject_init();
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)

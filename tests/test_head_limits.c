@@ -1,6 +1,9 @@
 /* What a head refuses: names, attributes, ACLs, sizes and ranges at their limits and just beyond, and damage that operations meet. */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 
 #include "store/head_private.h"
@@ -414,6 +417,51 @@ static void test_head_limits__users_and_messages_have_limits(void **state) {
     }
 }
 
+static uint64_t room(const struct fixture *f) {
+    struct statvfs disk;
+    assert_int_equal(statvfs(f->directory, &disk), 0);
+    return (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
+/* On a file system of the test's own, which nobody else sees and which goes with the process. */
+static void test_head_limits__of_a_full_disk_enough_is_left_to_remove_names(void **state) {
+    static const uint8_t block[65536];
+    struct fixture *f = *state;
+    struct error err = {0};
+    char name[16];
+    unsigned made = 0;
+    int64_t rc = 0;
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        skip(); /* takes root */
+    close_all(f);
+    assert_int_equal(mount("none", f->base, "tmpfs", 0, "size=16m"), 0);
+    if (store_create(f->directory, 0, 0, &err) < 0)
+        fail_msg("%s", err.text);
+    open_all(f);
+    assert_int_equal(head_reserve(f->head), 1 << 20);
+    while (rc >= 0 && made < 1000) {
+        (void)snprintf(name, sizeof name, "f%u", made);
+        rc = make(f, name, S_IFREG | 0644, NULL);
+        if (rc == 0) {
+            made++;
+            rc = head_write(f->head, oid_of(f, name), 0, sizeof block, block, false);
+        }
+    }
+    assert_int_equal(rc, -ENOSPC);
+    assert_true(made > 100);
+    /* What was taken in has its place, and so has its removal. */
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    assert_true(room(f) >= head_reserve(f->head) / 2);
+    while (made-- > 0) {
+        (void)snprintf(name, sizeof name, "f%u", made);
+        assert_int_equal(head_unlink(f->head, ROOT_OID, name, strlen(name)), 0);
+    }
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    close_all(f);
+    assert_int_equal(umount(f->base), 0);
+    open_all(f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_head_limits__##name, setup, teardown)
@@ -428,6 +476,7 @@ int main(void) {
         TEST(chmod_changes_the_group_where_an_acl_has_no_mask),
         TEST(users_and_messages_have_limits),
         TEST(no_range_ends_above_the_largest_file),
+        TEST(of_a_full_disk_enough_is_left_to_remove_names),
         TEST(directories_in_a_circle_are_an_error_and_no_endless_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* A head whose last commit fails says what is lost, by path, and what a head cannot be opened on. */
 #include "tests/head_fixture.h"
+#include "tests/tamper.h"
 
 struct told {
     char text[16384];
@@ -139,6 +140,54 @@ static void test_head_lost__a_path_is_told_as_far_as_it_is_known(void **state) {
     assert_told(&told, "lost: what was written to \n"); /* nobody knows where that is */
 }
 
+/* Names that came and went, and an object that none leads to. */
+static void test_head_lost__what_has_no_name_is_told_without_one(void **state) {
+    struct fixture *f = *state;
+    struct told told = {""};
+    struct log log;
+    struct head_attr attr;
+    assert_int_equal(make(f, "nameless", S_IFREG | 0644, NULL), 0);
+    uint64_t oid = oid_of(f, "nameless");
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    close_all(f);
+    change_database(f->directory, "DELETE FROM entry WHERE name = CAST('nameless' AS BLOB)");
+    open_all(f);
+    assert_int_equal(oid_of(f, "nameless"), 0);
+    log_to(f, &log, &told);
+    assert_int_equal(make(f, "passing", S_IFREG | 0644, NULL), 0);
+    assert_int_equal(remove_(f, "passing", false), 0);
+    assert_int_equal(make(f, "new", S_IFREG | 0644, NULL), 0);
+    assert_int_equal(head_setattr(f->head, oid, HEAD_SET_MODE, &(struct head_attr){.mode = 0600}, &attr), 0);
+    lose(f, NULL);
+    assert_told(&told, "lost: what was written to /new\n");
+    assert_told(&told, "lost: what was written to \n");
+    assert_int_equal(count_lost(&told), 2);
+}
+
+static void test_head_lost__a_path_in_a_circle_comes_to_an_end(void **state) {
+    struct fixture *f = *state;
+    struct told told = {""};
+    struct log log;
+    struct head_attr attr;
+    char sql[256];
+    assert_int_equal(make(f, "a", S_IFDIR | 0755, NULL), 0);
+    assert_int_equal(make(f, "a/b", S_IFDIR | 0755, NULL), 0);
+    assert_int_equal(make(f, "a/b/f", S_IFREG | 0644, NULL), 0);
+    uint64_t a = oid_of(f, "a"), b = oid_of(f, "a/b"), file = oid_of(f, "a/b/f");
+    assert_int_equal(head_seal(f->head, NULL, NULL, NULL), 0);
+    close_all(f);
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE entry SET parent = %" PRIu64 ", idx = 99 WHERE oid = %" PRIu64
+                   "; UPDATE entry SET sum = row_sum(parent, idx, name, oid, type, born)",
+                   b, a);
+    change_database(f->directory, sql);
+    open_all(f);
+    log_to(f, &log, &told);
+    assert_int_equal(head_setattr(f->head, file, HEAD_SET_MODE, &(struct head_attr){.mode = 0600}, &attr), 0);
+    lose(f, NULL);
+    assert_told(&told, "/a/b/a/b/f\n");
+}
+
 static void test_head_lost__a_head_needs_a_state_with_a_transaction(void **state) {
     struct fixture *f = *state;
     struct error err = {0};
@@ -159,6 +208,8 @@ int main(void) {
         TEST(directories_are_told_where_nothing_else_is),
         TEST(of_many_the_rest_is_counted),
         TEST(a_path_is_told_as_far_as_it_is_known),
+        TEST(what_has_no_name_is_told_without_one),
+        TEST(a_path_in_a_circle_comes_to_an_end),
         TEST(a_head_needs_a_state_with_a_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,11 +5,16 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,7 +159,8 @@ static void test_lock__fork_keeps_it(void **state) {
 }
 
 static void test_lock__odd_text_is_no_holder(void **state) {
-    static const char *const texts[] = {"", "\n", "12", "12\n/a", "x\n/a\n", "-1\n/a\n", "99999999999999999999\n/a\n"};
+    static const char *const texts[] = {
+        "", "\n", "12", "12\n", "12\n/a", "x\n/a\n", "-1\n/a\n", "3000000000\n/a\n", "99999999999999999999\n/a\n"};
     const char *directory = *state;
     char path[128];
     struct writer_lock *lock, *second;
@@ -186,6 +192,52 @@ static void test_lock__missing_directory_is_told(void **state) {
     assert_int_equal(writer_lock_holder("/tmp/test_lock.missing", &holder), STORE_ABSENT);
 }
 
+/* Anything but a regular file would be waited for, or written to somewhere else. */
+static void test_lock__only_a_regular_file_is_locked(void **state) {
+    const char *directory = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct writer_lock *lock;
+    struct error err;
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/" LOCK_FILE, directory);
+    for (int kind = 0; kind < 4; kind++) {
+        int made = -1;
+        if (kind == 0)
+            made = mkfifo(address.sun_path, 0600);
+        else if (kind == 1)
+            made = symlink("/dev/null", address.sun_path);
+        else if (kind == 2)
+            made = mkdir(address.sun_path, 0700);
+        if (kind == 3) {
+            int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            made = bind(listener, (const struct sockaddr *)&address, sizeof address);
+            (void)close(listener);
+        }
+        assert_int_equal(made, 0);
+        int rc = writer_lock_acquire(directory, "", &lock, &err);
+        if (kind == 2) { /* the system has a word for this one */
+            assert_int_equal(rc, STORE_IO);
+            assert_non_null(strstr(err.text, strerror(EISDIR)));
+        } else {
+            assert_int_equal(rc, STORE_CORRUPT);
+            assert_non_null(strstr(err.text, "no regular file; remove it"));
+        }
+        assert_int_equal(remove(address.sun_path), 0);
+    }
+}
+
+static void test_lock__a_mount_point_too_long_is_not_told(void **state) {
+    char *mount_point = calloc(1, PATH_MAX + 128);
+    struct writer_lock *lock;
+    struct error err;
+    assert_non_null(mount_point);
+    memset(mount_point, 'x', PATH_MAX + 127);
+    assert_int_equal(writer_lock_acquire(*state, mount_point, &lock, &err), STORE_TOO_BIG);
+    assert_int_equal(writer_lock_acquire(*state, "/short", &lock, &err), STORE_OK);
+    assert_int_equal(writer_lock_describe(lock, mount_point), STORE_TOO_BIG);
+    writer_lock_release(lock);
+    free(mount_point);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -197,6 +249,8 @@ int main(void) {
         TEST(test_lock__fork_keeps_it),
         TEST(test_lock__odd_text_is_no_holder),
         TEST(test_lock__missing_directory_is_told),
+        TEST(test_lock__only_a_regular_file_is_locked),
+        TEST(test_lock__a_mount_point_too_long_is_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "tests/storage_fixture.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <sqlite3.h>
 
 #include "store/page_vfs.h"
@@ -477,6 +478,48 @@ static void test_page_vfs__frames_may_be_written_in_pieces_or_whole(void **state
     assert_string_equal(list(f, ROOT_OID, 2), "two,five,six,");
 }
 
+/* Writes of SQLite's fail, all of them. */
+static ssize_t refuse_to_write(int fd, const void *bytes, size_t length, off_t position) {
+    (void)fd, (void)bytes, (void)length, (void)position;
+    errno = EIO;
+    return -1;
+}
+
+static void set_writes(sqlite3_syscall_ptr call) {
+    static const char *const names[] = {"pwrite", "pwrite64", "write"};
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        (void)vfs->xSetSystemCall(vfs, names[i], call);
+}
+
+/* What waits is written by whoever needs it in the file, and the failure is his. Afterwards nothing waits any more. */
+static void test_page_vfs__what_waits_fails_where_it_is_needed(void **state) {
+    struct fixture *f = *state;
+    struct files files;
+    uint8_t frame[WAL_FRAME_BYTES], byte[4];
+    sqlite3_int64 size;
+    open_files(f, &files);
+    const int64_t at = wal_frame_offset(count_frames(f, frame) + 1);
+    memset(frame + 4, 0, 4); /* ends no transaction, so it may wait */
+    for (int part = 0; part < 2; part++)
+        for (int way = 0; way < 5; way++) {
+            assert_int_equal(write_at(files.log, frame, part == 0 ? WAL_FRAME_HEADER_BYTES : WAL_FRAME_BYTES, at),
+                             SQLITE_OK);
+            set_writes((sqlite3_syscall_ptr)refuse_to_write);
+            int result = way == 0   ? read_at(files.log, byte, sizeof byte, 0)
+                         : way == 1 ? files.log->pMethods->xTruncate(files.log, at)
+                         : way == 2 ? files.log->pMethods->xSync(files.log, SQLITE_SYNC_NORMAL)
+                         : way == 3 ? files.log->pMethods->xFileSize(files.log, &size)
+                                    : write_at(files.log, frame, WAL_HEADER_BYTES, 0);
+            set_writes(NULL);
+            assert_int_equal(result & 0xff, SQLITE_IOERR);
+            assert_int_equal(read_at(files.log, byte, sizeof byte, 0), SQLITE_OK);
+        }
+    assert_int_equal(sqlite3_close(files.db), SQLITE_OK);
+    open_store(f, true);
+    assert_string_equal(list(f, ROOT_OID, 2), "two,five,six,");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -494,6 +537,7 @@ int main(void) {
         TEST(test_page_vfs__an_empty_file_is_a_short_read),
         TEST(test_page_vfs__other_writes_to_the_log_are_refused),
         TEST(test_page_vfs__frames_may_be_written_in_pieces_or_whole),
+        TEST(test_page_vfs__what_waits_fails_where_it_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

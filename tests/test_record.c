@@ -394,6 +394,25 @@ static void test_record__chunk_random(void **state) {
     check_random_bytes(recode_chunk, 7);
 }
 
+static void test_record__chunks_differ_in_any_number(void **state) {
+    (void)state;
+    struct extent one[2] = {{1, 2, 3, {4, 100, 5, 6}}, {10, 2, 3, {4, 100, 5, 6}}}, two[2];
+    const struct chunk a = {one, 2}, b = {two, 2}, shorter = {one, 1};
+    for (int field = 0; field < 8; field++) {
+        memcpy(two, one, sizeof two);
+        two[1].start += field == 1;
+        two[1].length += field == 2;
+        two[1].skip += field == 3;
+        two[1].body.file += field == 4;
+        two[1].body.length += field == 5;
+        two[1].body.position += field == 6;
+        two[1].body.sum += field == 7;
+        assert_int_equal(chunk_equal(&a, &b), field == 0);
+        assert_int_equal(chunk_equal(&b, &a), field == 0);
+    }
+    assert_false(chunk_equal(&a, &shorter));
+}
+
 static void test_record__chunk_refuses_extents_out_of_bounds(void **state) {
     (void)state;
     static const struct {
@@ -565,6 +584,7 @@ int main(void) {
         cmocka_unit_test(test_record__chunk_bytes),
         cmocka_unit_test(test_record__chunk_round_trips),
         cmocka_unit_test(test_record__chunk_random),
+        cmocka_unit_test(test_record__chunks_differ_in_any_number),
         cmocka_unit_test(test_record__chunk_refuses_extents_out_of_bounds),
         cmocka_unit_test(test_record__xattr_bytes),
         cmocka_unit_test(test_record__xattr_set_operations),

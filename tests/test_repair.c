@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/wal.h"
+#include "tests/child.h"
 #include "tests/repair.h"
 
 #define PAGE 4096
@@ -162,6 +164,26 @@ static void test_repair__each_page_loses_only_its_own(void **state) {
            knob("SEED", 1), tried, pages);
 }
 
+/* The objects that were written last are behind the cut with all that tells of them. */
+static void test_repair__a_database_cut_short(void **state) {
+    struct bench *b = *state;
+    bench_fresh(b, false);
+    uint64_t pages = size_of(b, "tidfs.db") / PAGE, step = knob("PAGES", 4), tried = 0, lost = 0, files = 0;
+    for (uint64_t left = pages * 40 / 100; left < pages * 95 / 100; left += step) {
+        bench_fresh(b, false);
+        (void)snprintf(b->what, sizeof b->what, "cut to %" PRIu64 " of %" PRIu64 " pages", left, pages);
+        cut(b, "tidfs.db", left * PAGE);
+        assert_int_equal(bench_repair(b), 1);
+        bench_check(b);
+        lost += b->lost;
+        files += b->lost_files;
+        tried++;
+    }
+    printf("    PAGES=%" PRIu64 ": %" PRIu64 " cuts of %" PRIu64 " pages, %" PRIu64 " answers lost and %" PRIu64
+           " files of the newest state\n",
+           step, tried, pages, lost, files);
+}
+
 /* Whether anything of a store is left. */
 static bool damage_and_repair(struct bench *b, uint64_t seed, bool with_log) {
     b->random = seed * 0x9e3779b97f4a7c15 | 1;
@@ -195,15 +217,52 @@ static void test_repair__damage_of_before(void **state) {
         uint64_t seed;
         bool with_log;
     } before[] = {
-        {1000, false},  {1000, true}, /* the database is cut short */
-        {1680, false},  {1680, true}, /* bits of the database, and of its log */
-        {2060, false},  {2060, true}, /* pages zeroed */
-        {5925, false},  {5925, true}, /* pages zeroed */
-        {21046, false},               /* bits of the database */
-        {61771, false}, {61771, true} /* the id of a mark: none is missing, and they are out of order */
+        {1000, false},  {1000, true},  /* the database is cut short */
+        {1680, false},  {1680, true},  /* bits of the database, and of its log */
+        {2060, false},  {2060, true},  /* pages zeroed */
+        {5925, false},  {5925, true},  /* pages zeroed */
+        {21046, false}, {21046, true}, /* bits of the database, and of its log: a name that is older than its instant */
+        {61771, false}, {61771, true}  /* the id of a mark: none is missing, and they are out of order */
     };
     for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
         (void)damage_and_repair(b, before[i].seed, before[i].with_log);
+}
+
+/* Where a frame of what was committed begins, from the last: 0. Behind it are frames of an earlier use of the log. */
+static uint64_t frame_from_end(struct bench *b, uint64_t which) {
+    char path[256];
+    uint8_t header[WAL_HEADER_BYTES], frame[WAL_FRAME_HEADER_BYTES];
+    uint64_t frames = 0;
+    (void)snprintf(path, sizeof path, "%s/tidfs.db-wal", b->store);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(fd, header, sizeof header, 0), sizeof header);
+    while (pread(fd, frame, sizeof frame, (off_t)wal_frame_offset(frames + 1)) == (ssize_t)sizeof frame &&
+           memcmp(frame + 8, header + 16, 8) == 0)
+        frames++;
+    (void)close(fd);
+    return (uint64_t)wal_frame_offset(frames - which);
+}
+
+static void test_repair__takes_a_last_transaction_that_is_right(void **state) {
+    struct bench *b = *state;
+    bench_fresh(b, true);
+    flip(b, "tidfs.db-wal", frame_from_end(b, 0) + 20, 3); /* the checksum of the frame: that of its page is right */
+    assert_int_equal(bench_repair(b), 1);
+    bench_check(b);
+    assert_int_equal(b->lost, 0);
+}
+
+/* SQLite takes what is there for a transaction that was never finished. */
+static void test_repair__tells_of_a_damaged_last_transaction(void **state) {
+    struct bench *b = *state;
+    for (uint64_t which = 0; which < 5; which++) {
+        bench_fresh(b, true);
+        (void)snprintf(b->what, sizeof b->what, "frame %" PRIu64 " from the end", which);
+        flip(b, "tidfs.db-wal", frame_from_end(b, which) + 2000, 3);
+        assert_int_equal(bench_repair(b), 1);
+        assert_non_null(strstr(b->told, "the newest transactions"));
+        bench_check(b);
+    }
 }
 
 static void test_repair__keeps_the_damaged_database(void **state) {
@@ -240,8 +299,8 @@ static void test_repair__can_be_killed(void **state) {
         assert_true(child >= 0);
         if (child == 0) {
             struct repair_result result;
-            struct repair_options options = {.dry_run = false};
-            _exit(store_repair(b->store, &options, &result, NULL) == STORE_OK ? 0 : 1);
+            struct repair_options options = {.scratch = NULL};
+            child_exit(store_repair(b->store, &options, &result, NULL) == STORE_OK ? 0 : 1);
         }
         (void)usleep(us); /* the moment of the kill, and nothing that is waited for */
         (void)kill(child, SIGKILL);
@@ -269,12 +328,12 @@ static void test_repair__of_a_full_disk_changes_nothing(void **state) {
         assert_true(child >= 0);
         if (child == 0) {
             struct repair_result result;
-            struct repair_options options = {.dry_run = false};
+            struct repair_options options = {.scratch = NULL};
             const struct rlimit most = {.rlim_cur = limit, .rlim_max = limit};
             (void)signal(SIGXFSZ, SIG_IGN);
             if (setrlimit(RLIMIT_FSIZE, &most) < 0)
-                _exit(2);
-            _exit(store_repair(b->store, &options, &result, NULL) == STORE_OK ? 0 : 1);
+                child_exit(2);
+            child_exit(store_repair(b->store, &options, &result, NULL) == STORE_OK ? 0 : 1);
         }
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
@@ -293,10 +352,18 @@ int main(void) {
         cmocka_unit_test(test_repair__each_page_loses_only_its_own),
         cmocka_unit_test(test_repair__random_damage),
         cmocka_unit_test(test_repair__damage_of_before),
+        cmocka_unit_test(test_repair__takes_a_last_transaction_that_is_right),
+        cmocka_unit_test(test_repair__tells_of_a_damaged_last_transaction),
         cmocka_unit_test(test_repair__keeps_the_damaged_database),
         cmocka_unit_test(test_repair__dry_run_changes_nothing),
         cmocka_unit_test(test_repair__can_be_killed),
         cmocka_unit_test(test_repair__of_a_full_disk_changes_nothing),
     };
-    return cmocka_run_group_tests(tests, bench_set_up, bench_tear_down);
+    const struct CMUnitTest large[] = {
+        cmocka_unit_test(test_repair__a_database_cut_short),
+        cmocka_unit_test(test_repair__each_page_loses_only_its_own),
+        cmocka_unit_test(test_repair__random_damage),
+    };
+    return cmocka_run_group_tests(tests, bench_set_up, bench_tear_down) +
+           cmocka_run_group_tests(large, bench_set_up_large, bench_tear_down);
 }

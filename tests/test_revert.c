@@ -375,7 +375,8 @@ static void test_revert__plans_what_it_does(void **state) {
     assert_string_equal(text, "M a a 1\nA - b 0\nR d c 0\nD e - 0\nT t t 0\n");
     assert_int_equal(store_last(c->store), base);
     restore_plan_free(plan);
-    char *message = restore_message(c->store, &request, NULL);
+    char *message;
+    assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_OK);
     assert_non_null(strstr(message, "revert / to 0"));
     free(message);
     changing_free(c);

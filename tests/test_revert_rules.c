@@ -14,7 +14,7 @@
 
 #include "history/restore.h"
 #include "store/store.h"
-#include "tests/changing.h"
+#include "tests/changing_rules.h"
 
 /* A line each: conflicts as "! PATH: WHY", or if there are none steps as "KIND OLD NEW". */
 static void assert_plan(struct changing *c, const struct restore_request *request, const char *expected) {
@@ -54,6 +54,68 @@ static void assert_content(struct changing *c, const char *path, const char *exp
 
 static struct restore_request request_for(uint64_t before, const char *const *paths, size_t count) {
     return (struct restore_request){.kind = RESTORE_REVERT, .before = before, .paths = paths, .path_count = count};
+}
+
+/* All, to each of its instants: no difference is left. */
+static void test_revert__of_small_histories_leaves_no_difference(void **state) {
+    (void)state;
+    for (size_t i = 0; i < changing_rule_count * 2; i++) {
+        const struct changing_rule *rule = &changing_rules[i / 2];
+        struct changing *c = changing_new(1);
+        const char *const scripts[] = {rule->first, rule->undone, rule->later};
+        const char *path = "";
+        for (size_t k = 0; k < 3; k++) {
+            changing_play(c, scripts[k]);
+            changing_commit(c, "played");
+        }
+        const struct restore_request request = request_for(3 + i % 2, &path, 1);
+        assert_int_not_equal(run(c, &request), RESTORE_CONFLICT);
+        char *is = changing_dump(c, store_last(c->store) + 1, "", true), *was = changing_dump(c, 3 + i % 2, "", true);
+        changing_assert_same_text(rule->name, is, was);
+        free(is);
+        free(was);
+        changing_free(c);
+    }
+}
+
+/* What stood at a path that is named alone has gone elsewhere, with the directory above or without it. */
+static void test_revert__of_a_path_whose_file_is_elsewhere(void **state) {
+    (void)state;
+    static const struct {
+        const char *first, *later, *path, *plan;
+        const char *expected[3][2];
+    } cases[] = {
+        {"d a\nw a/f 1\nd b\nw b/f 2", "r a/f g\nr a z\nr b a", "a/f", "M a/f a/f\n", {{"a/f", "1"}, {"g", "1"}}},
+        {"d x\nd x/d", "r x/d e\n- x\nr e x", "x/d", "A - x/d\n", {{NULL}}},
+        {"d d\nw d/f 1\nd d/e\nw d/e/g 1",
+         "r d e",
+         "d",
+         "A - d\nA - d/e\nA - d/e/g\nA - d/f\n",
+         {{"d/f", "1"}, {"d/e/g", "1"}, {"e/f", "1"}}},
+        {"d p\nd p/d\nw p/d/f 1\nd p/d/e\nw p/d/e/g 1",
+         "r p/d d",
+         "p",
+         "A - p/d\nA - p/d/e\nA - p/d/e/g\nA - p/d/f\n",
+         {{"p/d/f", "1"}, {"p/d/e/g", "1"}}},
+        {"d x\nd x/d\nw x/d/f 1",
+         "- x\nw x 2",
+         "x/d",
+         "! x: something that is no directory is there now; revert it, too\n",
+         {{"x", "2"}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct changing *c = changing_new(1);
+        changing_play(c, cases[i].first);
+        uint64_t before = changing_commit(c, "first") + 1;
+        changing_play(c, cases[i].later);
+        changing_commit(c, "later");
+        const struct restore_request request = request_for(before, &cases[i].path, 1);
+        assert_plan(c, &request, cases[i].plan);
+        (void)run(c, &request);
+        for (size_t k = 0; k < 3 && cases[i].expected[k][0]; k++)
+            assert_content(c, cases[i].expected[k][0], cases[i].expected[k][1]);
+        changing_free(c);
+    }
 }
 
 /* A rename of which only one side is named: the other side stays as it is. */
@@ -314,31 +376,32 @@ static void test_restore_message__names_what_it_can(void **state) {
     assert_int_equal(changing_commit(c, "why\nmore"), 2);
     static const char *const paths[] = {"", "b", "c", "d", "e", "f"};
     struct restore_request request = request_for(3, paths, 4);
-    char *message = restore_message(c->store, &request, NULL);
+    char *message;
+    assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_OK);
     assert_memory_equal(message, "revert / b c d to 0", 19);
     free(message);
     request.path_count = 6;
-    message = restore_message(c->store, &request, "said\n\n");
+    assert_int_equal(restore_message(c->store, &request, "said\n\n", &message), STORE_OK);
     assert_memory_equal(message, "said\n\nrevert / b c and 3 more to 0", 34);
     free(message);
     request.before = 1; /* there is no transaction before it */
-    message = restore_message(c->store, &request, "");
+    assert_int_equal(restore_message(c->store, &request, "", &message), STORE_OK);
     assert_memory_equal(message, "\n\nrevert / b c and 3 more to ", 29);
     free(message);
     request.before = 9;
-    assert_null(restore_message(c->store, &request, NULL));
+    assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_CORRUPT);
     request = (struct restore_request){.kind = RESTORE_UNDO, .seqs = seqs, .seq_count = 203};
-    message = restore_message(c->store, &request, NULL);
+    assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_OK);
     assert_memory_equal(message, "undo 203 transactions\n\nundo 0", 29);
     assert_null(strstr(message, "more\nundo"));
     assert_string_equal(message + strlen(message) - strlen(": why\nand 3 more"), ": why\nand 3 more");
     free(message);
     request.seq_count = 1;
-    message = restore_message(c->store, &request, NULL);
+    assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_OK);
     assert_non_null(strstr(message, ": why\nmore"));
     free(message);
     seqs[0] = 9;
-    assert_null(restore_message(c->store, &request, NULL));
+    assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_CORRUPT);
     changing_free(c);
 }
 
@@ -352,12 +415,13 @@ static void test_restore_message__is_no_longer_than_may_be(void **state) {
     const uint64_t seq = changing_commit(c, "message");
     const struct restore_request request = {.kind = RESTORE_UNDO, .seqs = &seq, .seq_count = 1};
     memset(said, 's', MESSAGE_MAX - 4);
-    char *message = restore_message(c->store, &request, said);
+    char *message;
+    assert_int_equal(restore_message(c->store, &request, said, &message), STORE_OK);
     assert_int_equal(strlen(message), MESSAGE_MAX);
     assert_string_equal(message + MESSAGE_MAX - 6, "ss\n\nun");
     free(message);
     memset(said, 's', MESSAGE_MAX + 1);
-    message = restore_message(c->store, &request, said);
+    assert_int_equal(restore_message(c->store, &request, said, &message), STORE_OK);
     assert_true(strlen(message) > MESSAGE_MAX);
     free(message);
     free(said);
@@ -366,6 +430,8 @@ static void test_restore_message__is_no_longer_than_may_be(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_revert__of_small_histories_leaves_no_difference),
+        cmocka_unit_test(test_revert__of_a_path_whose_file_is_elsewhere),
         cmocka_unit_test(test_revert__of_one_side_of_a_rename),
         cmocka_unit_test(test_revert__of_what_took_a_place),
         cmocka_unit_test(test_revert__of_attributes),

@@ -284,6 +284,11 @@ static void test_storage__a_commit_that_is_refused_leaves_nothing(void **state) 
     revise(f, ROOT_OID, PART_INODE, true, "x");
     assert_int_equal(try_commit(f), STORE_INVALID);
 
+    begin(f); /* on one that is to come: no other check would find it */
+    f->commit.base++;
+    revise(f, ROOT_OID, PART_INODE, true, "x");
+    assert_int_equal(try_commit(f), STORE_INVALID);
+
     begin(f); /* a name that is taken: found after revisions were written */
     revise(f, ROOT_OID, PART_INODE, true, "x");
     add(f, ROOT_OID, 6, "two", 4, S_IFREG);
@@ -376,6 +381,24 @@ static void test_storage__bodies_come_back(void **state) {
     assert_int_equal(storage_body_read(f->storage, &small, back), STORE_CORRUPT);
     small.length = 0;
     assert_int_equal(storage_body_read(f->storage, &small, back), STORE_CORRUPT);
+}
+
+/* The commit has said how far they reach, so that nothing else comes where they were. */
+static void test_storage__places_of_bodies_that_are_lost_stay_empty(void **state) {
+    struct fixture *f = *state;
+    static uint8_t data[BODY_MAX], back[BODY_MAX];
+    struct body_ref lost, next;
+    assert_int_equal(storage_body_append(f->storage, data, sizeof data, &lost), STORE_OK);
+    begin(f);
+    revise(f, ROOT_OID, PART_INODE, true, "r");
+    f->commit.body_files_used = true;
+    commit(f);
+    assert_int_equal(truncate(fixture_path(f, "bodies/00000001"), 100), 0);
+    reopen(f, true);
+    assert_int_equal(storage_body_append(f->storage, data, sizeof data, &next), STORE_OK);
+    assert_int_equal(lost.file, 1);
+    assert_int_equal(next.file, 2);
+    assert_int_equal(storage_body_read(f->storage, &lost, back), STORE_CORRUPT);
 }
 
 static void test_storage__tags_are_set_moved_and_listed(void **state) {
@@ -472,6 +495,7 @@ int main(void) {
         TEST(test_storage__a_transaction_has_its_tid_and_text),
         TEST(test_storage__a_commit_that_is_refused_leaves_nothing),
         TEST(test_storage__bodies_come_back),
+        TEST(test_storage__places_of_bodies_that_are_lost_stay_empty),
         TEST(test_storage__tags_are_set_moved_and_listed),
         TEST(test_storage__a_reader_cannot_commit),
         TEST(test_storage__another_process_sees_commits),

@@ -1,4 +1,5 @@
 /* The SQLite storage when things go wrong below it, when many use it, and when it is killed. */
+#include "tests/child.h"
 #include "tests/storage_fixture.h"
 
 /* ---- damage ---- */
@@ -61,13 +62,20 @@ static int run_child(struct fixture *f, int (*body)(struct fixture *f)) {
     assert_true(child >= 0);
     if (child == 0) {
         if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-            _exit(SKIPPED);
-        _exit(body(f));
+            child_exit(SKIPPED);
+        child_exit(body(f));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     open_store(f, true);
     return WEXITSTATUS(status);
+}
+
+static int make_read_only(const char *path) {
+    return mount(path, path, NULL, MS_BIND, NULL) == 0 &&
+                   mount("none", path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0
+               ? 0
+               : -1;
 }
 
 /* Each numbered return tells which expectation failed. */
@@ -76,8 +84,7 @@ static int use_read_only_disk(struct fixture *f) {
     struct error err = {0};
     struct storage *storage;
     uint64_t tid;
-    if (mount(f->directory, f->directory, NULL, MS_BIND, NULL) < 0 ||
-        mount("none", f->directory, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+    if (make_read_only(f->directory) < 0)
         return SKIPPED;
     if (storage_sqlite_open(f->directory, &options, &storage, &err) != STORE_READ_ONLY ||
         !strcasestr(err.text, "read-only"))
@@ -91,6 +98,9 @@ static int use_read_only_disk(struct fixture *f) {
     if (storage_tag_set(storage, "t", 1, false) != STORE_READ_ONLY ||
         storage_tag_get(storage, "t", &tid) != STORE_ABSENT)
         return 4;
+    uint64_t database_bytes = 0, body_bytes = 0; /* of a database that has no other files beside it */
+    if (storage_space(storage, &database_bytes, &body_bytes) != STORE_OK || database_bytes == 0)
+        return 5;
     storage_close(storage);
     return 0;
 }
@@ -99,6 +109,106 @@ static void test_storage__a_read_only_disk_is_read(void **state) {
     struct fixture *f = *state;
     commit_root(f);
     int rc = run_child(f, use_read_only_disk);
+    if (rc == SKIPPED)
+        skip();
+    assert_int_equal(rc, 0);
+}
+
+/* A process that was killed has left its shared memory, whose log is empty. */
+static int use_stale_shared_memory(struct fixture *f) {
+    static const uint8_t zeros[32768];
+    struct storage_open_options options = {.log = &f->log};
+    struct error err = {0};
+    int fd = open(fixture_path(f, "tidfs.db-shm"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, zeros, sizeof zeros) != (ssize_t)sizeof zeros || close(fd) < 0)
+        return 1;
+    if (make_read_only(f->directory) < 0)
+        return SKIPPED;
+    if (storage_sqlite_open(f->directory, &options, &f->storage, &err) != STORE_OK)
+        return 2;
+    int rc = strcmp(load(f, ROOT_OID, PART_INODE, 2), "root 1") == 0 ? 0 : 3;
+    storage_close(f->storage);
+    return rc;
+}
+
+static void test_storage__stale_shared_memory_on_a_read_only_disk_is_passed_over(void **state) {
+    struct fixture *f = *state;
+    commit_root(f);
+    int rc = run_child(f, use_stale_shared_memory);
+    if (rc == SKIPPED)
+        skip();
+    assert_int_equal(rc, 0);
+}
+
+/* Somebody who may read the database, and neither write nor see the shared memory that is there. */
+static int read_as_another(struct fixture *f) {
+    struct storage_open_options options = {.log = &f->log};
+    struct error err = {0};
+    int fd = open(fixture_path(f, "tidfs.db-shm"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || close(fd) < 0 || chmod(f->directory, 0755) < 0 || chmod(fixture_path(f, "tidfs.db"), 0644) < 0 ||
+        chmod(fixture_path(f, "bodies"), 0755) < 0)
+        return 1;
+    if (setresgid(65534, 65534, 0) < 0 || setresuid(65534, 65534, 0) < 0)
+        return SKIPPED;
+    f->log.most = LOG_LEVEL_INFO;
+    if (storage_sqlite_open(f->directory, &options, &f->storage, &err) != STORE_OK)
+        return 2;
+    int rc = strcmp(load(f, ROOT_OID, PART_INODE, 2), "root 1") == 0 ? 0 : 3;
+    storage_close(f->storage);
+    if (setresuid(0, 0, 0) < 0 || setresgid(0, 0, 0) < 0)
+        return 5;
+    return rc == 0 && !strstr(f->log_text, "reading without locks") ? 4 : rc;
+}
+
+static void test_storage__another_user_reads_without_locks(void **state) {
+    struct fixture *f = *state;
+    commit_root(f);
+    int rc = run_child(f, read_as_another);
+    if (rc == SKIPPED)
+        skip();
+    assert_int_equal(rc, 0);
+}
+
+/* The same store in two places, one of which is read-only: there the writer's shared memory is used. */
+static int read_beside_a_writer(struct fixture *f) {
+    struct storage_open_options options = {.log = &f->log};
+    struct error err = {0};
+    struct storage *reader, *writer;
+    char view[] = "/tmp/test_storage.XXXXXX";
+    if (!mkdtemp(view))
+        return 1;
+    open_store(f, true);
+    f->last = 1;
+    if (mount(f->directory, view, NULL, MS_BIND, NULL) < 0 ||
+        mount("none", view, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0) {
+        (void)rmdir(view);
+        return SKIPPED;
+    }
+    int rc = storage_sqlite_open(view, &options, &reader, &err) == STORE_OK ? 0 : 2;
+    if (rc == 0) {
+        writer = f->storage;
+        begin(f);
+        revise(f, ROOT_OID, PART_INODE, true, "root 2");
+        commit(f);
+        f->storage = reader;
+        rc = strcmp(load(f, ROOT_OID, PART_INODE, 3), "root 2") == 0 ? 0 : 3;
+        storage_close(reader);
+        f->storage = writer;
+        run_sql(f, "UPDATE state SET horizon = 1"); /* with a wrong checksum: that is no want of a lock */
+        if (rc == 0 && storage_sqlite_open(view, &options, &reader, &err) != STORE_CORRUPT)
+            rc = 4;
+        run_sql(f, "UPDATE state SET horizon = 0");
+    }
+    storage_close(f->storage);
+    (void)umount2(view, MNT_DETACH);
+    (void)rmdir(view);
+    return rc;
+}
+
+static void test_storage__a_writer_elsewhere_is_read_beside_on_a_read_only_disk(void **state) {
+    struct fixture *f = *state;
+    commit_root(f);
+    int rc = run_child(f, read_beside_a_writer);
     if (rc == SKIPPED)
         skip();
     assert_int_equal(rc, 0);
@@ -114,8 +224,7 @@ static int use_unclean_read_only_disk(struct fixture *f) {
     if (system(command) != 0)
         return 1;
     (void)snprintf(command, sizeof command, "%s/copy", f->directory);
-    if (mount(command, command, NULL, MS_BIND, NULL) < 0 ||
-        mount("none", command, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+    if (make_read_only(command) < 0)
         return SKIPPED;
     int rc = storage_sqlite_open(command, &options, &storage, &err);
     return rc == STORE_READ_ONLY && strstr(err.text, "not closed cleanly") ? 0 : 2;
@@ -141,6 +250,34 @@ static void test_storage__a_log_that_was_left_needs_a_writable_disk(void **state
     if (rc == SKIPPED)
         skip();
     assert_int_equal(rc, 0);
+}
+
+/* What the system shows of a log that a process left may not be on the disk, and then is never written there: store/storage_sqlite_wal.h. */
+static void test_storage__a_log_that_was_left_is_written_anew(void **state) {
+    static const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    struct fixture *f = *state;
+    struct storage_open_options options = {.writable = true};
+    struct storage *storage;
+    struct storage_state now;
+    struct stat left, status;
+    char copy[96], log[128], command[256];
+    commit_root(f);
+    (void)snprintf(copy, sizeof copy, "%s.copy", f->directory);
+    (void)snprintf(log, sizeof log, "%s/tidfs.db-wal", copy);
+    (void)snprintf(command, sizeof command, "cp -r '%s' '%s'", f->directory, copy);
+    assert_int_equal(system(command), 0); /* as if it were killed now */
+    assert_int_equal(utimensat(AT_FDCWD, log, long_ago, 0), 0);
+    assert_int_equal(stat(log, &left), 0);
+    assert_true(left.st_size > 0);
+    assert_int_equal(storage_sqlite_open(copy, &options, &storage, NULL), STORE_OK);
+    assert_int_equal(stat(log, &status), 0);
+    assert_int_equal(status.st_size, left.st_size);
+    assert_true(status.st_mtim.tv_sec > left.st_mtim.tv_sec);
+    assert_int_equal(storage_get_state(storage, &now), STORE_OK);
+    assert_int_equal(now.last_seq, f->last);
+    storage_close(storage);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", copy);
+    assert_int_equal(system(command), 0);
 }
 
 static int fill_disk(struct fixture *f) {
@@ -314,7 +451,11 @@ int main(void) {
         TEST(test_storage__a_wrong_checksum_fails_that_row_alone),
         TEST(test_storage__a_full_disk_fails_the_commit_and_nothing_else),
         TEST(test_storage__a_read_only_disk_is_read),
+        TEST(test_storage__stale_shared_memory_on_a_read_only_disk_is_passed_over),
+        TEST(test_storage__another_user_reads_without_locks),
+        TEST(test_storage__a_writer_elsewhere_is_read_beside_on_a_read_only_disk),
         TEST(test_storage__a_log_that_was_left_needs_a_writable_disk),
+        TEST(test_storage__a_log_that_was_left_is_written_anew),
         TEST(test_storage__a_full_file_system_loses_nothing),
         TEST(test_storage__readers_and_the_committer_run_together),
         TEST(test_storage__kill_leaves_a_whole_transaction),

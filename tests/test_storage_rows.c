@@ -237,6 +237,8 @@ static void test_storage_rows__a_transaction_revision_or_tag_out_of_range_is_dam
         assert_int_equal(revision_row_insert(connection, revisions[i].id, revisions[i].seq, &revision), STORE_OK);
     }
     assert_int_equal(tag_row_put(connection, "late", UINT64_MAX), STORE_OK);
+    assert_int_equal(tag_row_put(connection, "early", 1), STORE_OK);
+    assert_int_equal(tag_row_put(connection, "then", 2), STORE_OK);
     close_rows(f, connection);
     for (size_t i = 0; i < COUNT(transactions); i++) {
         struct transaction found;
@@ -253,6 +255,14 @@ static void test_storage_rows__a_transaction_revision_or_tag_out_of_range_is_dam
     uint64_t tid;
     assert_int_equal(storage_tag_list(f->storage, &tags, &count), STORE_CORRUPT);
     assert_logged(f, "tag `late` has a wrong checksum or value");
+    /* It hides no other. */
+    assert_int_equal(count, 2);
+    assert_string_equal(tags[0].name, "early");
+    assert_string_equal(tags[1].name, "then");
+    assert_int_equal(tags[1].tid, 2);
+    free(tags);
+    assert_int_equal(storage_tag_get(f->storage, "then", &tid), STORE_OK);
+    assert_int_equal(tid, 2);
     assert_int_equal(storage_tag_get(f->storage, "late", &tid), STORE_CORRUPT);
 }
 
@@ -304,11 +314,11 @@ static void test_storage_rows__a_lost_revision_stands_where_it_stood(void **stat
     close_rows(f, connection);
 
     assert_string_equal(load(f, 2, PART_INODE, 2), "i1");
-    assert_string_equal(load(f, 2, PART_INODE, 3), store_error_text(STORE_CORRUPT));
+    assert_string_equal(load(f, 2, PART_INODE, 3), store_error_text(STORE_LOST));
     assert_string_equal(load(f, 2, PART_INODE, 4), "i3");
     assert_string_equal(load(f, 3, PART_INODE, 3), "i2");
-    assert_string_equal(load(f, 3, PART_INODE, 4), store_error_text(STORE_CORRUPT));
-    assert_string_equal(load(f, 4, PART_INODE, 4), store_error_text(STORE_CORRUPT)); /* nothing is left of it */
+    assert_string_equal(load(f, 3, PART_INODE, 4), store_error_text(STORE_LOST));
+    assert_string_equal(load(f, 4, PART_INODE, 4), store_error_text(STORE_LOST)); /* nothing is left of it */
 
     /* An object changed when what is lost of it was made. */
     assert_int_equal(storage_touched(f->storage, 2, 2, &seq), STORE_OK);
@@ -361,7 +371,7 @@ static void test_storage_rows__a_lost_time_is_known_only_where_the_next_begins(v
     assert_int_equal(storage_transaction_before(f->storage, tids[2], &found), STORE_OK);
     assert_int_equal(found.seq, 1);
     transaction_release(&found);
-    assert_int_equal(storage_transaction_before(f->storage, tids[2] + 1, &found), STORE_CORRUPT);
+    assert_int_equal(storage_transaction_before(f->storage, tids[2] + 1, &found), STORE_LOST);
     assert_int_equal(storage_transaction_before(f->storage, tids[3], &found), STORE_OK);
     assert_int_equal(found.seq, 2);
     transaction_release(&found);

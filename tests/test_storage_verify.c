@@ -301,6 +301,53 @@ static void test_verify__finds_names_that_overlap(void **state) {
     expect_problem(f, "/dir/file: the name file has led to two objects at once");
 }
 
+/* Which agree with each other in all that they say: 2 moves below its own 6, and 7 and 8 are made in each other. */
+static void test_verify__finds_directories_in_a_circle(void **state) {
+    struct fixture *f = *state;
+    begin(f);
+    revise_inode(f, 2, S_IFDIR | 0755, 3, 2, ROOT_OID, 6);
+    revise_inode(f, 6, S_IFDIR | 0755, 2, 0, 2, 3);
+    add(f, 2, 5, "sub", 6, S_IFDIR);
+    commit(f);
+    assert_int_equal(verify(f), 0);
+    begin(f);
+    revise_inode(f, ROOT_OID, S_IFDIR | 0755, 2, 1, ROOT_OID, 6);
+    revise_inode(f, 2, S_IFDIR | 0755, 3, 2, 6, 6);
+    revise_inode(f, 6, S_IFDIR | 0755, 3, 1, 2, 4);
+    f->ended[f->commit.ended_count++] = (struct ended_entry){.parent = ROOT_OID, .index = 3};
+    add(f, 6, 3, "dir", 2, S_IFDIR);
+    commit(f);
+    expect_problem(f, "the entry dir of transaction");
+    assert_non_null(strstr(f->problems, "leads from a directory that is below itself"));
+    begin(f);
+    revise_inode(f, 7, S_IFDIR | 0755, 3, 1, 8, 4);
+    revise_inode(f, 8, S_IFDIR | 0755, 3, 1, 7, 4);
+    add(f, 8, 3, "seven", 7, S_IFDIR);
+    add(f, 7, 3, "eight", 8, S_IFDIR);
+    commit(f);
+    expect_problem(f, "the entry seven of transaction");
+    /* Also when it is over. */
+    begin(f);
+    revise_inode(f, ROOT_OID, S_IFDIR | 0755, 3, 2, ROOT_OID, 7);
+    revise_inode(f, 2, S_IFDIR | 0755, 3, 2, ROOT_OID, 6);
+    revise_inode(f, 6, S_IFDIR | 0755, 2, 0, 2, 4);
+    f->ended[f->commit.ended_count++] = (struct ended_entry){.parent = 6, .index = 3};
+    add(f, ROOT_OID, 6, "dir", 2, S_IFDIR);
+    commit(f);
+    expect_problem(f, "the entry dir of transaction");
+}
+
+/* Nothing but its names tells: both directories count it. */
+static void test_verify__finds_directories_with_two_names(void **state) {
+    struct fixture *f = *state;
+    begin(f);
+    revise_inode(f, ROOT_OID, S_IFDIR | 0755, 4, 3, ROOT_OID, 7);
+    revise_inode(f, 2, S_IFDIR | 0755, 2, 1, ROOT_OID, 5);
+    add(f, ROOT_OID, 6, "again", 2, S_IFDIR);
+    commit(f);
+    expect_problem(f, "the directory is not where its record of transaction");
+}
+
 static void test_verify__finds_ids_that_were_not_given_out(void **state) {
     struct fixture *f = *state;
     char sql[256];
@@ -356,6 +403,8 @@ int main(void) {
         TEST(test_verify__finds_wrong_counts_of_links_and_entries),
         TEST(test_verify__finds_missing_marks),
         TEST(test_verify__finds_names_that_overlap),
+        TEST(test_verify__finds_directories_in_a_circle),
+        TEST(test_verify__finds_directories_with_two_names),
         TEST(test_verify__finds_ids_that_were_not_given_out),
         TEST(test_verify__finds_damaged_pages),
     };

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/store_private.h"
 #include "tests/sample.h"
 
 #define AT(seq) ((seq) + 1) /* the `before` that includes a transaction */
@@ -482,6 +483,57 @@ static void test_store__read_body_verifies_and_takes_ranges(void **state) {
     assert_int_equal(store_read_body(sample->store, &body, 0, 10, buffer), STORE_CORRUPT);
 }
 
+/* A storage that has every body, and counts. */
+struct all_bodies {
+    struct storage base;
+    uint64_t reads;
+};
+
+static int count_body_read(struct storage *base, const struct body_ref *ref, uint8_t *buffer) {
+    ((struct all_bodies *)base)->reads++;
+    buffer[0] = (uint8_t)ref->position;
+    return STORE_OK;
+}
+
+/* A chunk of `count` extents of one byte, which use so many large bodies in turn. */
+static void make_scattered(struct chunk_version *chunk, uint32_t count, uint32_t bodies) {
+    *chunk = (struct chunk_version){.chunk = {.extents = calloc(count, sizeof(struct extent)), .count = count}};
+    assert_non_null(chunk->chunk.extents);
+    for (uint32_t i = 0; i < count; i++)
+        chunk->chunk.extents[i] = (struct extent){
+            .start = i, .length = 1, .body = {.file = 1, .position = i % bodies, .length = BODY_LIMIT, .sum = 1}};
+}
+
+static void test_store__a_scattered_chunk_does_not_take_for_ever(void **state) {
+    static const struct storage_ops ops = {.name = "all bodies", .body_read = count_body_read};
+    static uint8_t buffer[CHUNK_BYTES];
+    struct all_bodies all = {.base = {.ops = &ops}};
+    struct sample *sample = *state;
+    struct store *store = sample->store;
+    struct storage *own = store->storage;
+    struct chunk_version chunk;
+    store->storage = &all.base;
+    /* A few bodies are read once each. */
+    make_scattered(&chunk, CHUNK_BYTES, 8);
+    assert_int_equal(store_read_chunk(store, &chunk, 0, CHUNK_BYTES, buffer), STORE_OK);
+    assert_int_equal(all.reads, 8);
+    uint32_t right = 0;
+    while (right < CHUNK_BYTES && buffer[right] == right % 8)
+        right++;
+    assert_int_equal(right, CHUNK_BYTES);
+    free(chunk.chunk.extents);
+    /* More than that may take a while, and no more than a while. */
+    all.reads = 0;
+    make_scattered(&chunk, CHUNK_BYTES, 9);
+    assert_int_equal(store_read_chunk(store, &chunk, 0, CHUNK_BYTES, buffer), STORE_CORRUPT);
+    assert_in_range(all.reads, 4096, 4097);
+    /* A part of it is read. */
+    assert_int_equal(store_read_chunk(store, &chunk, 1000, 4000, buffer), STORE_OK);
+    assert_int_equal(buffer[8], 1008 % 9);
+    free(chunk.chunk.extents);
+    store->storage = own;
+}
+
 static void test_store__second_reading_comes_from_the_cache(void **state) {
     struct sample *sample = *state;
     uint64_t file = sample_make(sample, ROOT_OID, "file", S_IFREG | 0644, "text");
@@ -635,6 +687,7 @@ int main(void) {
         TEST(test_store__ended_chunk_is_a_hole_from_then_on),
         TEST(test_store__a_hole_that_is_cached_is_seen_to_be_filled),
         TEST(test_store__read_body_verifies_and_takes_ranges),
+        TEST(test_store__a_scattered_chunk_does_not_take_for_ever),
         TEST(test_store__second_reading_comes_from_the_cache),
         TEST(test_store__failed_commit_changes_nothing),
         TEST(test_store__refresh_follows_another_writer),

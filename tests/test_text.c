@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <dlfcn.h>
+#include <git2.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -234,7 +236,7 @@ static void save(const char *directory, const char *name, const char *content) {
 }
 
 /* What `git merge-file` prints for the three files in the directory. Its status is the number of conflicts. */
-static void git_merge(const char *directory, char *out, size_t size, bool *clean) {
+static void merge_by_git(const char *directory, char *out, size_t size, bool *clean) {
     char command[512];
     (void)snprintf(command, sizeof command, "cd %s && git merge-file -p -q -L mine -L base -L yours ours base theirs",
                    directory);
@@ -265,7 +267,7 @@ static void test_text__merges_as_git_does(void **state) {
         save(directory, "base", base);
         save(directory, "ours", ours);
         save(directory, "theirs", theirs);
-        git_merge(directory, expected, sizeof expected, &git_clean);
+        merge_by_git(directory, expected, sizeof expected, &git_clean);
         struct text texts[] = {text_of(base), text_of(ours), text_of(theirs)};
         assert_int_equal(text_merge(&texts[0], &texts[1], &texts[2], "mine", "yours", &merged, &length, &clean, &err),
                          STORE_OK);
@@ -275,6 +277,112 @@ static void test_text__merges_as_git_does(void **state) {
     }
     (void)snprintf(command, sizeof command, "rm -r %s", directory);
     assert_int_equal(system(command), 0);
+}
+
+/* ---------------------------------------------------------------- without libgit2 */
+
+/* What is wrong with it. Calls of text.c go to the functions below (see the Makefile). */
+static const struct broken {
+    const char *symbol; /* NULL: there is no library */
+    void *stand_in;     /* NULL: it has no such symbol */
+} * broken;
+static const git_error *reason;
+
+void *__real_dlopen(const char *file, int flags);
+void *__wrap_dlopen(const char *file, int flags);
+void *__wrap_dlopen(const char *file, int flags) {
+    return broken && !broken->symbol ? __real_dlopen("there is no such library", flags) : __real_dlopen(file, flags);
+}
+
+static const git_error *give_reason(void) {
+    return reason;
+}
+
+void *__real_dlsym(void *library, const char *name);
+void *__wrap_dlsym(void *library, const char *name);
+void *__wrap_dlsym(void *library, const char *name) {
+    if (broken && broken->symbol && strcmp(name, broken->symbol) == 0)
+        return broken->stand_in;
+    const git_error *(*function)(void) = give_reason;
+    void *symbol;
+    memcpy(&symbol, &function, sizeof symbol);
+    return broken && strcmp(name, "git_error_last") == 0 ? symbol : __real_dlsym(library, name);
+}
+
+/* Whatever it is called for. */
+static int fails(void) {
+    return -1;
+}
+
+static int compare(struct error *err) {
+    struct text a = text_of("a\n"), b = text_of("b\n");
+    struct text_diff diff;
+    int rc = text_diff(&a, &b, 3, true, &diff, err);
+    assert_null(diff.body);
+    return rc;
+}
+
+static int merge(struct error *err) {
+    struct text a = text_of("a\n"), b = text_of("b\n"), c = text_of("c\n");
+    uint8_t *merged;
+    size_t length;
+    bool clean;
+    int rc = text_merge(&a, &b, &c, "mine", "yours", &merged, &length, &clean, err);
+    assert_null(merged);
+    assert_false(clean);
+    return rc;
+}
+
+static int identify(struct error *err) {
+    struct text a = text_of("a\n");
+    char id[TEXT_ID_SIZE];
+    return text_id(&a, id, err);
+}
+
+static void test_text__says_what_is_wrong_with_libgit2(void **state) {
+    (void)state;
+    int (*function)(void) = fails;
+    void *stand_in;
+    memcpy(&stand_in, &function, sizeof stand_in);
+    const struct broken missing = {0}, old = {.symbol = "git_odb_hash"},
+                        stopped = {.symbol = "git_libgit2_init", .stand_in = stand_in};
+    const struct {
+        const struct broken *broken;
+        const char *says;
+    } loads[] = {{&missing, "cannot load libgit2, which compares texts"},
+                 {&old, "has no git_odb_hash"},
+                 {&stopped, "does not start"}};
+    int (*const uses[])(struct error * err) = {compare, merge, identify};
+    struct error err;
+    for (size_t i = 0; i < 3; i++) {
+        broken = loads[i].broken;
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(uses[k](&err), STORE_IO);
+            assert_non_null(strstr(err.text, loads[i].says));
+        }
+    }
+    const struct broken calls[] = {{"git_patch_from_buffers", stand_in},
+                                   {"git_merge_file", stand_in},
+                                   {"git_odb_hash", stand_in},
+                                   {"git_patch_print", stand_in}};
+    static const char *const says[] = {"cannot compare", "cannot merge", "cannot compute an id", "cannot compare"};
+    char because[] = "because";
+    const git_error full = {.message = because, .klass = GIT_ERROR_NOMEMORY},
+                    other = {.message = because, .klass = GIT_ERROR_OS};
+    for (size_t i = 0; i < 4; i++) {
+        broken = &calls[i];
+        reason = NULL;
+        assert_int_equal(uses[i % 3](&err), STORE_IO);
+        assert_non_null(strstr(err.text, says[i]));
+        assert_non_null(strstr(err.text, "no reason given"));
+        reason = &other;
+        assert_int_equal(uses[i % 3](&err), STORE_IO);
+        assert_non_null(strstr(err.text, "because"));
+        reason = &full;
+        assert_int_equal(uses[i % 3](&err), STORE_NO_MEMORY);
+    }
+    broken = NULL;
+    assert_int_equal(identify(&err), STORE_OK);
 }
 
 int main(void) {
@@ -288,6 +396,7 @@ int main(void) {
         cmocka_unit_test(test_text__merges),
         cmocka_unit_test(test_text__binary_content_is_not_merged),
         cmocka_unit_test(test_text__merges_as_git_does),
+        cmocka_unit_test(test_text__says_what_is_wrong_with_libgit2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

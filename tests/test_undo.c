@@ -24,7 +24,8 @@ static enum restore_outcome undo_all(struct changing *c, const uint64_t *seqs, s
     struct restore_result result;
     struct error err = {0};
     uint64_t last = store_last(c->store);
-    char *message = restore_message(c->store, &request, NULL);
+    char *message;
+    assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_OK);
     assert_non_null(message);
     if (restore_run(c->store, c->head, &request, 0, "somebody", message, &result, &err) != STORE_OK)
         fail_msg("%s", err.text);
@@ -479,7 +480,8 @@ static void test_undo__keeps_what_it_undid_below_a_message(void **state) {
     changing_write(c, "f", "2\n");
     seqs[1] = changing_commit(c, "");
     struct restore_request request = {.kind = RESTORE_UNDO, .seqs = seqs, .seq_count = 2};
-    char *message = restore_message(c->store, &request, "because\n");
+    char *message;
+    assert_int_equal(restore_message(c->store, &request, "because\n", &message), STORE_OK);
     assert_non_null(message);
     assert_memory_equal(message, "because\n\nundo 0", 14);
     assert_non_null(strstr(message, ": first line\nundo 0"));
@@ -502,8 +504,10 @@ static void test_undo__of_what_cannot_be_read_is_no_missing_one(void **state) {
         {.kind = RESTORE_REVERT, .before = seq, .paths = (const char *const[]){""}, .path_count = 1},
     };
     for (size_t i = 0; i < 2; i++) {
+        char *message;
         storage_fault_set(fault, &(struct storage_fault){.op = "transaction_at", .nth = 1, .code = STORE_IO});
-        assert_null(restore_message(c->store, &requests[i], NULL));
+        assert_int_equal(restore_message(c->store, &requests[i], NULL, &message), STORE_IO);
+        assert_null(message);
     }
     struct restore_plan *plan;
     struct error err = {0};

@@ -1,5 +1,8 @@
 /* The timed loops of scripts/bench: work that a shell cannot do, or would take longer to start than to do. Each prints one figure a line on
  * stdout; on failure the error on stderr, and exits 1. Nothing is prepared within the time that is told.
+ *
+ * If BENCH_DRIVER is the id of a process, then lookups, listings, dates, list and commit print a further line: the time of a processor that this process
+ * took meanwhile, in the same unit, for one of what was asked. That changes little with what else the machine does.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -43,7 +46,16 @@ static const char usage[] =
     "       tool_bench snapshot DIR SEED LIST NAME  the same with a snapshot of btrfs: DIR is a subvolume\n"
     "       tool_bench list DIR             milliseconds\n"
     "       tool_bench cat FILE…            milliseconds to read them all\n"
-    "       tool_bench tree DIR N           seconds to make N small files, 100 in a directory\n";
+    "       tool_bench tree DIR N           seconds to make N small files, 100 in a directory\n"
+    "       tool_bench lookups DIR N COUNT SEED     median microseconds to look up one file of such a tree of N, in "
+    "COUNT "
+    "tries\n"
+    "       tool_bench listings DIR N COUNT SEED    the same to list one of its directories; never one that lookups "
+    "went "
+    "into\n"
+    "       tool_bench dates DIR FROM TO COUNT SEED median microseconds to look up a date between two, which are "
+    "seconds, "
+    "in DIR\n";
 
 static int failed(const char *what) {
     (void)fprintf(stderr, "tool_bench: %s: %s\n", what, strerror(errno));
@@ -54,6 +66,23 @@ static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Of a processor, in all threads of the driver; 0 if there is none to look at. */
+static double driver_seconds(void) {
+    const char *pid = getenv("BENCH_DRIVER");
+    clockid_t clock;
+    struct timespec used = {0};
+    if (pid != NULL && clock_getcpuclockid((pid_t)strtol(pid, NULL, 10), &clock) == 0) {
+        clock_gettime(clock, &used);
+    }
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
+static void print_driver(double before, double scale) {
+    if (getenv("BENCH_DRIVER") != NULL) {
+        printf("%.3f\n", (driver_seconds() - before) * scale);
+    }
 }
 
 /* Numbers that are the same on each run. xorshift64* */
@@ -253,6 +282,12 @@ static int compare(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
+/* Of seconds, which it puts in order; in microseconds. */
+static void print_median(double *took, size_t count) {
+    qsort(took, count, sizeof *took, compare);
+    printf("%.2f\n", took[count / 2] * 1e6);
+}
+
 static int sync_writes(const char *directory, long count, long writers) {
     struct writer all[WRITERS_MAX];
     pthread_barrier_t begin;
@@ -283,9 +318,8 @@ static int sync_writes(const char *directory, long count, long writers) {
         }
     }
     pthread_barrier_destroy(&begin);
-    qsort(took, (size_t)(count * writers), sizeof *took, compare);
     if (rc == 0) {
-        printf("%.1f\n", took[count * writers / 2] * 1e6);
+        print_median(took, (size_t)(count * writers));
     }
     free(took);
     return rc;
@@ -348,7 +382,7 @@ static int make_version(const char *path, uint64_t seed, const char *list, const
     if (directory < 0 || above < 0 || all == NULL || count == 0) {
         return failed(path);
     }
-    double start = seconds();
+    double driver = driver_seconds(), start = seconds();
     int rc = edit(directory, seed, all, count);
     double edited = seconds();
     if (rc == 0 && snapshot == NULL) {
@@ -366,6 +400,7 @@ static int make_version(const char *path, uint64_t seed, const char *list, const
     double done = seconds();
     if (rc == 0) {
         printf("%.3f\n%.3f\n", (edited - start) * 1e3, (done - edited) * 1e3);
+        print_driver(driver, 1e3);
     }
     free(all);
     free(text);
@@ -375,7 +410,7 @@ static int make_version(const char *path, uint64_t seed, const char *list, const
 }
 
 static int list_directory(const char *path) {
-    double start = seconds();
+    double driver = driver_seconds(), start = seconds();
     DIR *directory = opendir(path);
     if (directory == NULL) {
         return failed(path);
@@ -387,6 +422,7 @@ static int list_directory(const char *path) {
     closedir(directory);
     if (rc == 0) {
         printf("%.3f\n", (seconds() - start) * 1e3);
+        print_driver(driver, 1e3);
     }
     return rc;
 }
@@ -415,6 +451,100 @@ static int make_tree(const char *top, long count) {
     }
     printf("%.3f\n", seconds() - start);
     return 0;
+}
+
+enum question { QUESTION_LOOKUP, QUESTION_LIST };
+
+/* What `number`, in 0..files / 100 - 1, counts off among the directories of a tree; open. */
+static int open_hundred(int top, uint64_t number, int flags) {
+    char path[32];
+    (void)snprintf(path, sizeof path, "d%02llu/d%02llu", (unsigned long long)number / 100,
+                   (unsigned long long)number % 100);
+    return openat(top, path, flags | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Each of them in a directory that is known already. */
+static int ask_once(enum question question, int top, uint64_t directory, uint64_t file, double *took) {
+    char name[32];
+    struct stat stat;
+    DIR *stream = NULL;
+    int fd = open_hundred(top, directory, question == QUESTION_LIST ? O_RDONLY : O_PATH);
+    if (fd < 0 || (question == QUESTION_LIST && (stream = fdopendir(fd)) == NULL)) {
+        return failed("open a directory");
+    }
+    (void)snprintf(name, sizeof name, "f%02llu", (unsigned long long)file);
+    double start = seconds();
+    errno = 0;
+    if (stream != NULL) {
+        while (readdir(stream) != NULL) {
+        }
+    } else {
+        (void)fstatat(fd, name, &stat, AT_SYMLINK_NOFOLLOW);
+    }
+    *took = seconds() - start;
+    int rc = errno != 0 ? failed(name) : 0;
+    if (stream != NULL) {
+        closedir(stream);
+    } else {
+        close(fd);
+    }
+    return rc;
+}
+
+/* Lookups go to directories with even numbers, listings to those with odd ones: none to where another has been, as long as there are enough. */
+static int ask(enum question question, const char *path, uint64_t files, long count, uint64_t seed) {
+    uint64_t state = seed * 2 + 1, half = files / 200;
+    int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    double *took = count > 0 ? calloc((size_t)count, sizeof *took) : NULL;
+    if (top < 0 || took == NULL || half == 0) {
+        errno = top >= 0 ? EINVAL : errno;
+        return failed(path);
+    }
+    uint64_t number = next_random(&state) % half;
+    double driver = driver_seconds();
+    int rc = 0;
+    for (long i = 0; i < count && rc == 0; i++) {
+        number = question == QUESTION_LIST ? (number + 1) % half : next_random(&state) % half;
+        rc = ask_once(question, top, number * 2 + (question == QUESTION_LIST), next_random(&state) % 100, &took[i]);
+    }
+    close(top);
+    if (rc == 0) {
+        print_median(took, (size_t)count);
+        print_driver(driver, 1e6 / (double)count);
+    }
+    free(took);
+    return rc;
+}
+
+static int dates(const char *path, int64_t from, int64_t to, long count, uint64_t seed) {
+    uint64_t state = seed * 2 + 1;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    double *took = count > 0 ? calloc((size_t)count, sizeof *took) : NULL, driver = driver_seconds();
+    if (directory < 0 || took == NULL || to <= from) {
+        errno = directory >= 0 ? EINVAL : errno;
+        return failed(path);
+    }
+    for (long i = 0; i < count && rc == 0; i++) {
+        char name[64];
+        struct stat stat;
+        struct tm parts;
+        time_t when = from + (time_t)(next_random(&state) % (uint64_t)(to - from));
+        if (gmtime_r(&when, &parts) == NULL || strftime(name, sizeof name, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
+            errno = EOVERFLOW;
+            rc = failed("a date");
+            break;
+        }
+        double start = seconds();
+        rc = fstatat(directory, name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ? failed(name) : 0;
+        took[i] = seconds() - start;
+    }
+    close(directory);
+    if (rc == 0) {
+        print_median(took, (size_t)count);
+        print_driver(driver, 1e6 / (double)count);
+    }
+    free(took);
+    return rc;
 }
 
 int main(int argc, char **argv) {
@@ -459,6 +589,12 @@ int main(int argc, char **argv) {
         return list_directory(argv[2]);
     } else if (strcmp(what, "tree") == 0 && argc == 4) {
         return make_tree(argv[2], number);
+    } else if ((strcmp(what, "lookups") == 0 || strcmp(what, "listings") == 0) && argc == 6) {
+        return ask(what[1] == 'o' ? QUESTION_LOOKUP : QUESTION_LIST, argv[2], (uint64_t)number,
+                   strtol(argv[4], NULL, 10), strtoull(argv[5], NULL, 10));
+    } else if (strcmp(what, "dates") == 0 && argc == 7) {
+        return dates(argv[2], number, strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10),
+                     strtoull(argv[6], NULL, 10));
     }
     (void)fputs(usage, stderr);
     return 2;

@@ -1,0 +1,302 @@
+/* Repair of stores whose pages are right but for one, and whose rows are odd: each is taken for what it is, or passed over, and nothing else suffers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "store/page_vfs.h"
+#include "store/repair.h"
+#include "tests/sample.h"
+#include "tests/tamper.h"
+
+#define OBJECTS 8
+
+static int set_up(void **state) {
+    struct sample *sample = sample_new(NULL);
+    uint64_t dir = sample_make(sample, ROOT_OID, "dir", S_IFDIR | 0755, NULL);
+    uint64_t file = sample_make(sample, dir, "file", S_IFREG | 0644, "content");
+    sample_commit(sample, "two");
+    (void)sample_make(sample, dir, "old", S_IFREG | 0644, "old content");
+    (void)sample_make(sample, ROOT_OID, "other", S_IFDIR | 0755, NULL);
+    sample_commit(sample, "three");
+    sample_remove(sample, dir, "old");
+    sample_remove(sample, ROOT_OID, "other");
+    sample_write(sample, file, "more content");
+    sample_set_xattr(sample, file, "user.a", "b");
+    uint64_t sub = sample_make(sample, dir, "sub", S_IFDIR | 0755, NULL);
+    (void)sample_make(sample, sub, "f", S_IFREG | 0644, "deep");
+    sample_commit(sample, "four");
+    assert_int_equal(storage_tag_set(store_storage(sample->store), "v1", 5, false), STORE_OK);
+    *state = sample;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    sample_free(*state);
+    return 0;
+}
+
+/* The root page of a table or index becomes unreadable, with the store closed. */
+static void damage_root_of(struct sample *sample, const char *name) {
+    static const uint8_t zeros[PAGE_BYTES];
+    char path[128], sql[128];
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    (void)snprintf(path, sizeof path, "%s/tidfs.db", sample->directory);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, PAGE_VFS), SQLITE_OK);
+    (void)snprintf(sql, sizeof sql, "SELECT rootpage FROM sqlite_schema WHERE name = '%s'", name);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    off_t page = sqlite3_column_int(statement, 0);
+    (void)sqlite3_finalize(statement);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, (page - 1) * (off_t)sizeof zeros), sizeof zeros);
+    (void)close(fd);
+}
+
+static void note(void *context, const struct verify_problem *what) {
+    char *text = context;
+    size_t used = strlen(text);
+    (void)snprintf(text + used, 16384 - used, "%s: %s\n", what->path ? what->path : "-", what->text);
+}
+
+/* Repairs, and leaves the store open and sound. */
+static void repair(struct sample *sample, char told[16384]) {
+    struct error err = {0};
+    struct repair_result result = {0};
+    uint64_t problems;
+    const struct repair_options options = {.told = note, .context = told, .user = "tester"};
+    told[0] = '\0';
+    if (store_repair(sample->directory, &options, &result, &err) != STORE_OK)
+        fail_msg("%s", err.text);
+    assert_true(result.damaged);
+    assert_int_equal(result.left, 0);
+    repair_result_release(&result);
+    if (store_open(sample->directory, &(struct store_options){.writable = true}, &sample->store, &err) != STORE_OK)
+        fail_msg("%s", err.text);
+    const struct verify_options verify = {.problem = note, .context = told};
+    assert_int_equal(storage_verify(store_storage(sample->store), &verify, &problems), STORE_OK);
+    if (problems != 0)
+        fail_msg("%s", told);
+}
+
+/* All that is shown of every instant up to transaction 4. */
+static uint64_t look(struct sample *sample) {
+    static const uint64_t parts[] = {PART_INODE, PART_XATTRS, PART_CHUNK};
+    struct storage *storage = store_storage(sample->store);
+    XXH3_state_t *hash = XXH3_createState();
+    assert_non_null(hash);
+    (void)XXH3_64bits_reset(hash);
+    for (uint64_t before = 2; before <= 5; before++)
+        for (uint64_t oid = ROOT_OID; oid < OBJECTS; oid++) {
+            struct entry_list list;
+            int rc = storage_list(storage, oid, before, &list);
+            (void)XXH3_64bits_update(hash, &rc, sizeof rc);
+            for (size_t i = 0; rc == STORE_OK && i < list.count; i++)
+                (void)XXH3_64bits_update(hash, list.items[i].name, list.items[i].name_length);
+            if (rc == STORE_OK)
+                entry_list_release(&list);
+            for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+                enum load_outcome outcome = LOAD_NOT_YET;
+                struct revision revision = {0};
+                rc = storage_load_before(storage, oid, parts[i], before, &outcome, &revision);
+                (void)XXH3_64bits_update(hash, &rc, sizeof rc);
+                (void)XXH3_64bits_update(hash, &outcome, sizeof outcome);
+                (void)XXH3_64bits_update(hash, revision.data, revision.length);
+                revision_release(&revision);
+            }
+        }
+    uint64_t sum = XXH3_64bits_digest(hash);
+    (void)XXH3_freeState(hash);
+    return sum;
+}
+
+static void close_store(struct sample *sample) {
+    store_close(sample->store);
+    sample->store = NULL;
+}
+
+static void change(struct sample *sample, const char *sql) {
+    change_database(sample->directory, sql);
+}
+
+/* ---- */
+
+/* Whatever else stands in pages of the file. */
+static void test_salvage__rows_of_other_tables_are_none_of_ours(void **state) {
+    struct sample *sample = *state;
+    static const unsigned counts[] = {2, 3, 6, 7, 9, 10, 11};
+    char told[16384];
+    uint64_t before = look(sample);
+    close_store(sample);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        for (int rowid = 0; rowid < 2; rowid++) {
+            char sql[4096];
+            int used = snprintf(sql, sizeof sql, "CREATE TABLE t%u%d(", counts[i], rowid);
+            for (unsigned c = 0; c < counts[i]; c++)
+                used += snprintf(sql + used, sizeof sql - (size_t)used, "c%u%s", c,
+                                 c == 0 && rowid ? " INTEGER PRIMARY KEY," : ",");
+            (void)snprintf(sql + used, sizeof sql - (size_t)used,
+                           rowid ? "CHECK(1));" : "PRIMARY KEY(c0)) WITHOUT ROWID;");
+            change(sample, sql);
+            /* Integers but for one text, and but for one blob at the place where a row of ours has one. */
+            for (unsigned text = 0; text <= counts[i]; text++)
+                for (int blob = 0; blob < 3; blob++) {
+                    used = snprintf(sql, sizeof sql, "INSERT INTO t%u%d VALUES(", counts[i], rowid);
+                    for (unsigned c = 0; c < counts[i]; c++) {
+                        const char *separator = c + 1 < counts[i] ? "," : ")";
+                        if (c == 0)
+                            used += snprintf(sql + used, sizeof sql - (size_t)used,
+                                             text == 0 && !rowid ? "'k%u'%s" : "%u%s", text * 10 + (unsigned)blob + 1,
+                                             separator);
+                        else if (c == text)
+                            used += snprintf(sql + used, sizeof sql - (size_t)used, "'text'%s", separator);
+                        else if (blob == (int)c)
+                            used += snprintf(sql + used, sizeof sql - (size_t)used, "x'00'%s", separator);
+                        else
+                            used += snprintf(sql + used, sizeof sql - (size_t)used, "%u%s", c, separator);
+                    }
+                    change(sample, sql);
+                }
+        }
+    damage_root_of(sample, "entry_oid");
+    repair(sample, told);
+    assert_int_equal(look(sample), before);
+}
+
+/* These have no checksum, and nothing depends on them. */
+static void test_salvage__an_identity_that_is_none_is_made_anew(void **state) {
+    static const char *const changes[] = {
+        "UPDATE meta SET value = 7 WHERE key = 'uuid'",
+        "UPDATE meta SET value = 'short' WHERE key = 'uuid'",
+        "UPDATE meta SET value = replace(value, '-4', '-5') WHERE key = 'uuid'",
+        "UPDATE meta SET value = 'X' || substr(value, 2) WHERE key = 'uuid'",
+        "UPDATE meta SET value = 'long ago' WHERE key = 'created'",
+        "UPDATE meta SET value = -5 WHERE key = 'created'",
+        "UPDATE meta SET key = 'Uuid' WHERE key = 'uuid'",
+        "DELETE FROM meta WHERE key = 'created'; INSERT INTO meta VALUES('formal', 9)",
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct sample *sample = *state;
+        char told[16384];
+        uint64_t before = look(sample);
+        close_store(sample);
+        change(sample, changes[i]);
+        damage_root_of(sample, "entry_oid");
+        repair(sample, told);
+        assert_int_equal(look(sample), before);
+        sample_free(sample);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+/* Rows whose own checksum is wrong, or whose values are, beside those that are right. */
+static void test_salvage__rows_that_are_not_right_are_lost_alone(void **state) {
+    static const struct {
+        const char *sql;
+        bool same; /* all reads as before */
+    } changes[] = {
+        {"UPDATE tag SET sum = sum + 1", true},
+        {"UPDATE state SET sum = sum + 1", true},
+        {"UPDATE state SET next_oid = 0, sum = row_sum(0, next_revision, next_body, next_subtree, body_file, body_end, "
+         "horizon,"
+         " packed_s, packed_ns)",
+         true},
+        {"INSERT INTO body VALUES(1, x'00', 5)", true},
+        {"INSERT INTO body VALUES(-3, x'00', row_sum(-3, x'00'))", true},
+        {"INSERT INTO subtree VALUES(-7, 99, 2)", true},
+        {"UPDATE revision SET sum = sum + 1 WHERE oid = 3 AND part = 16 AND seq = 4", false},
+        {"UPDATE revision SET sum = sum + 1 WHERE oid = 3 AND part = 0 AND seq = 2", false},
+        {"UPDATE entry SET sum = sum + 1 WHERE oid = 3", false},
+        {"UPDATE past_entry SET sum = sum + 1 WHERE oid = 4", false},
+        {"UPDATE txn SET sum = sum + 1 WHERE seq = 3", true},
+        {"UPDATE revision SET sum = sum + 1", false},
+        {"UPDATE entry SET sum = sum + 1", false},
+        {"UPDATE txn SET sum = sum + 1", false},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct sample *sample = *state;
+        char told[16384];
+        uint64_t before = look(sample);
+        close_store(sample);
+        change(sample, changes[i].sql);
+        damage_root_of(sample, "entry_oid");
+        repair(sample, told);
+        if (changes[i].same && look(sample) != before)
+            fail_msg("%s: reads differently; %s", changes[i].sql, told);
+        sample_free(sample);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+/* Each table and index in turn. */
+static void test_salvage__any_page_may_be_lost(void **state) {
+    static const char *const names[] = {
+        "meta",
+        "state",
+        "txn",
+        "sqlite_autoindex_txn_1",
+        "revision",
+        "revision_oid",
+        "body",
+        "entry",
+        "entry_name",
+        "entry_oid",
+        "past_entry",
+        "past_entry_name",
+        "past_entry_level",
+        "past_entry_oid",
+        "subtree",
+        "subtree_dir",
+        "tag",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct sample *sample = *state;
+        char told[16384];
+        close_store(sample);
+        damage_root_of(sample, names[i]);
+        repair(sample, told);
+        sample_free(sample);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+/* Two at once: rows, and the index that would tell which ones are missing. */
+static void test_salvage__any_page_may_be_lost_with_the_index_of_revisions(void **state) {
+    static const char *const names[] = {"meta",     "state", "txn",        "sqlite_autoindex_txn_1",
+                                        "revision", "entry", "past_entry", "subtree"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct sample *sample = *state;
+        char told[16384];
+        close_store(sample);
+        damage_root_of(sample, names[i]);
+        damage_root_of(sample, "revision_oid");
+        repair(sample, told);
+        sample_free(sample);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(test_salvage__##name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(rows_of_other_tables_are_none_of_ours),
+        TEST(an_identity_that_is_none_is_made_anew),
+        TEST(rows_that_are_not_right_are_lost_alone),
+        TEST(any_page_may_be_lost),
+        TEST(any_page_may_be_lost_with_the_index_of_revisions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
