@@ -400,7 +400,8 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     if (name)
         storage->directory = strndup(database, (size_t)(name - database));
     else
-        storage->directory = realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
+        storage->directory =
+            realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
     if (!storage->directory)
         storage->directory = strdup(directory);
     if (database)

@@ -10,7 +10,7 @@ int sqlite_get_state(struct storage *base, struct storage_state *state) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
     struct state_row row;
-    sqlite_use_room(storage); /* here, for who shares a store asks for its state now and then */
+    sqlite_use_room(storage);                 /* here, for who shares a store asks for its state now and then */
     connection_pool_renew(&storage->readers); /* for what others have committed */
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)

@@ -134,10 +134,11 @@ int store_repair(const char *directory, const struct repair_options *options, st
         rc = error_set(err, (enum store_error)store_error_from_errno(looked), "cannot look for a store at %s: %s",
                        directory, strerror(looked));
     } else if (looked == ENOENT && path != NULL && has_bodies(path)) {
-        rc = error_set(err, STORE_NOT_A_STORE,
-                       "%s/tidfs.db is missing, and with it all names and history: put it back from a copy, or rename one "
-                       "that is left beside it (tidfs.db.damaged-*), and repair that",
-                       directory);
+        rc = error_set(
+            err, STORE_NOT_A_STORE,
+            "%s/tidfs.db is missing, and with it all names and history: put it back from a copy, or rename one "
+            "that is left beside it (tidfs.db.damaged-*), and repair that",
+            directory);
     } else if (looked != 0 || !S_ISREG(status.st_mode)) {
         rc = error_set(err, STORE_NOT_A_STORE, "there is no store at %s to repair", directory);
     }
