@@ -239,7 +239,7 @@ bench: $(O)/tidfs $(tool_programs) ## measure against other filesystems, as root
 # tests/README.md says what each shows. The limits can be lowered in the environment, as in `STATES=5000 make check-crash`.
 long_run = TEST_TIMEOUT=$${TEST_TIMEOUT:-14400} $(run_tests)
 crash_tests := $(O)/tests/test_powercut tests/mount_crash.sh
-fault_tests := $(addprefix $(O)/tests/,test_faults test_driver_faults test_damage test_repair) tests/mount_disk.sh tests/mount_repair.sh
+fault_tests := $(addprefix $(O)/tests/,test_faults test_history_faults test_driver_faults test_damage test_repair) tests/mount_disk.sh tests/mount_repair.sh
 load_tests := $(O)/tests/test_model tests/mount_load.sh
 
 .PHONY: tools

@@ -167,7 +167,7 @@ int sqlite_writer_take(struct sqlite_storage *storage, struct connection **write
 
 void sqlite_writer_give(struct sqlite_storage *storage, struct connection *writer) {
     assert(writer == storage->writer);
-    if (!connection_rollback(writer)) {
+    if (connection_rollback(writer) != STORE_OK) {
         /* A new connection sees what is committed, whatever this one has got into. */
         log_write(storage->log, LOG_LEVEL_ERROR, "database: cannot roll back; opening it anew");
         connection_close(writer);

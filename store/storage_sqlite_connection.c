@@ -278,11 +278,11 @@ void connection_close(struct connection *connection) {
     free(connection);
 }
 
-bool connection_rollback(struct connection *connection) {
+int connection_rollback(struct connection *connection) {
     /* SQLite has rolled back already after some errors. */
     if (sqlite3_get_autocommit(connection->db))
-        return true;
-    return statement_run(connection, STATEMENT_ROLLBACK, NULL, 0) == STORE_OK;
+        return STORE_OK;
+    return statement_run(connection, STATEMENT_ROLLBACK, NULL, 0);
 }
 
 int connection_check_horizon(struct connection *connection, uint64_t before) {

@@ -64,8 +64,8 @@ const char *connection_told(const struct connection *connection);
 int connection_corrupt(const struct connection *connection, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Ends a write transaction that failed. False: the connection is of no more use and must be closed. */
-bool connection_rollback(struct connection *connection);
+/* Ends a transaction that failed, or only read. On an error the connection is of no more use and must be closed. */
+int connection_rollback(struct connection *connection);
 
 /* STORE_PACKED if before <= horizon. To be called after the rows were read: a packer moves the horizon before it
  * removes anything, so what was read is right if the horizon is still below. Costs a statement only after a

@@ -269,8 +269,12 @@ static int put_entry(struct salvage *salvage, const struct page_row *row) {
 }
 
 /* certain: the index itself has it. Others may tell of another revision. */
+/* What no revision can be is no hint of one. */
 static int put_revision_hint(struct connection *db, struct value id, struct value oid, struct value part,
                              struct value seq, bool certain) {
+    if (id.integer > OID_MAX || oid.integer < ROOT_OID || oid.integer > OID_MAX || part.integer > INT64_MAX ||
+        seq.integer > SEQ_MAX)
+        return STORE_OK;
     struct value values[] = {id, oid, part, seq, value_integer(certain)};
     return statement_run(db, STATEMENT_HINT_REVISION_PUT, values, 5);
 }
@@ -356,7 +360,8 @@ static int hint_of_index(struct salvage *salvage, const struct page_row *row) {
             return rc;
         return put_revision_hint(salvage->repair->db, v[3], v[0], v[1], v[2], false);
     }
-    if (row->root == roots->transaction_tid && row->count == 2 && integers && row->page_right) {
+    if (row->root == roots->transaction_tid && row->count == 2 && integers && row->page_right &&
+        v[1].integer <= SEQ_MAX && v[0].integer <= INT64_MAX) {
         struct value values[] = {v[1], v[0]};
         return statement_run(salvage->repair->db, STATEMENT_HINT_TIME_PUT, values, 2);
     }

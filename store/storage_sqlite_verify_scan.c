@@ -36,7 +36,9 @@ int verify_begin_slice(struct verify *verify) {
 /* What was committed meanwhile may be seen from now on, so what limits it is read anew. */
 static int next_slice(struct verify *verify) {
     /* A page that could not be read has ended the transaction already. */
-    int rc = connection_rollback(verify->reader) ? verify_begin_slice(verify) : STORE_IO;
+    int rc = connection_rollback(verify->reader);
+    if (rc == STORE_OK)
+        rc = verify_begin_slice(verify);
     if (rc != STORE_OK)
         return rc;
     struct state_row state;

@@ -105,9 +105,9 @@ static void test_connection__a_journal_in_memory_has_no_errno(void **state) {
 static void test_connection__a_rolled_back_connection_stays_so(void **state) {
     struct fixture *f = *state;
     struct connection *writer = open_connection(f, CONNECTION_WRITE);
-    assert_true(connection_rollback(writer));
+    assert_int_equal(connection_rollback(writer), STORE_OK);
     assert_int_equal(statement_run(writer, STATEMENT_BEGIN_WRITE, NULL, 0), STORE_OK);
-    assert_true(connection_rollback(writer));
+    assert_int_equal(connection_rollback(writer), STORE_OK);
     assert_true(sqlite3_get_autocommit(writer->db));
     connection_close(writer);
 }

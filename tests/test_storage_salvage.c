@@ -217,6 +217,7 @@ static void test_salvage__rows_that_are_not_right_are_lost_alone(void **state) {
         {"INSERT INTO body VALUES(1, x'00', 5)", true},
         {"INSERT INTO body VALUES(-3, x'00', row_sum(-3, x'00'))", true},
         {"INSERT INTO subtree VALUES(-7, 99, 2)", true},
+        {"INSERT INTO revision VALUES(-9, 90, 0, 2, x'00', row_sum(-9, 90, 0, 2, x'00'))", true},
         {"UPDATE revision SET sum = sum + 1 WHERE oid = 3 AND part = 16 AND seq = 4", false},
         {"UPDATE revision SET sum = sum + 1 WHERE oid = 3 AND part = 0 AND seq = 2", false},
         {"UPDATE entry SET sum = sum + 1 WHERE oid = 3", false},
