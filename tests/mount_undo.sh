@@ -177,9 +177,14 @@ compare_undo() {
         diff -r --exclude=.git "$DIR/work" "$MNT/head" || fail "undo of step $1, ${tids[$1]}, gives another tree than git"
     elif [ "$git_clean" = 1 ]; then
         # git knows no directories: one that a step made and that later steps use stays, one that is gone comes back.
-        # It also takes a file that was renamed since for the same only if it is similar.
-        ! grep 'conflict:' said | grep -vE 'there are later names in it|its directory is gone|renamed since' ||
-            fail "undo of step $1, ${tids[$1]}, has conflicts that git has not: $(cat said)"
+        # It also takes a file that was renamed since for the same only if it is similar; and one that was made
+        # for a renamed one if it is similar to one that went, and then moves it back with all that was changed since.
+        if grep 'conflict:' said | grep -vE 'there are later names in it|its directory is gone|renamed since' >conflicts; then
+            "${git[@]}" reset -q --hard "${commits[-1]}"
+            "${git[@]}" revert --strategy=recursive -Xno-renames --no-edit "${commits[$1]}" >/dev/null 2>&1 || true
+            [ -n "$("${git[@]}" ls-files -u)" ] ||
+                fail "undo of step $1, ${tids[$1]}, has conflicts that git has not: $(cat conflicts)"
+        fi
     elif [ "$tidfs_clean" = 1 ]; then
         # git guesses renames, and then merges content of two different files, or will not put a file
         # into a directory that it believes was renamed.
