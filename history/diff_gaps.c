@@ -20,22 +20,35 @@ int diff_names_known(struct diff *diff, enum diff_side side, uint64_t directory,
     return rc == STORE_LOST ? STORE_OK : rc;
 }
 
-/* Whether a name leads to it; the path of one, if it is wanted. A path that is lost further up is as none. */
-static int find_path(struct diff *diff, enum diff_side side, uint64_t oid, bool *named, char **path) {
+/* Whether a name leads to it, whether one that does is asked for, and the path of one, preferably of such. A path that is lost further up is as
+ * none. */
+static int find_path(struct diff *diff, enum diff_side side, uint64_t oid, bool *named, bool *wanted, char **path) {
     struct entry_list links = {0};
+    bool found = false;
     int rc = storage_links(store_storage(diff->store), oid, diff->before[side], &links);
     *named = rc == STORE_OK && links.count > 0;
-    if (*named && !*path)
-        rc = places_path(&diff->places[side], links.items[0].parent, links.items[0].name, links.items[0].name_length,
-                         path);
+    for (size_t i = 0; rc == STORE_OK && i < links.count && !found; i++) {
+        const struct entry *link = &links.items[i];
+        char *one = NULL;
+        rc = places_path(&diff->places[side], link->parent, link->name, link->name_length, &one);
+        found = one && diff_wants(diff, one, NULL);
+        if (one && (found || !*path)) {
+            free(*path);
+            *path = one;
+        } else {
+            free(one);
+        }
+    }
+    *wanted |= found;
     entry_list_release(&links);
     return store_error_is_damage(rc) ? STORE_OK : rc;
 }
 
-/* What is not known of one side, and a path if there is none yet. */
-static int look_at_side(struct diff *diff, enum diff_side side, uint64_t oid, struct change_gap *gap) {
+/* What is not known of one side, a path if there is none yet, and whether the side's is asked for. */
+static int look_at_side(struct diff *diff, enum diff_side side, uint64_t oid, struct change_gap *gap, bool *wanted) {
     struct inode_version *inode = NULL;
     bool named = true, known = true;
+    char *path = NULL;
     bool *unknown = side == SIDE_A ? &gap->old : &gap->new;
     int rc = diff_find_inode(diff, side, oid, &inode);
     if (rc == STORE_ABSENT || (rc < 0 && !store_error_is_damage(rc)))
@@ -45,7 +58,12 @@ static int look_at_side(struct diff *diff, enum diff_side side, uint64_t oid, st
     *unknown = rc != STORE_OK;
     gap->names &= rc == STORE_OK;
     gap->directory |= directory;
-    rc = oid == ROOT_OID ? STORE_OK : find_path(diff, side, oid, &named, &gap->path);
+    rc = oid == ROOT_OID ? STORE_OK : find_path(diff, side, oid, &named, wanted, &path);
+    if (!gap->path) {
+        gap->path = path;
+        path = NULL;
+    }
+    free(path);
     if (rc == STORE_OK && directory)
         rc = diff_names_known(diff, side, oid, &known);
     *unknown |= !named || !known;
@@ -54,6 +72,7 @@ static int look_at_side(struct diff *diff, enum diff_side side, uint64_t oid, st
 
 int diff_add_gap(struct diff *diff, uint64_t oid, int why) {
     struct change_gap gap = {.names = true, .why = (enum store_error)why};
+    bool wanted = !diff->filtered;
     int rc = STORE_OK;
     if (oid == ROOT_OID && !(gap.path = strdup("")))
         return STORE_NO_MEMORY;
@@ -61,10 +80,12 @@ int diff_add_gap(struct diff *diff, uint64_t oid, int why) {
         if (diff->gap_oids[i] == oid)
             goto out; /* told already */
     /* The newer path first. */
-    rc = look_at_side(diff, SIDE_B, oid, &gap);
+    rc = look_at_side(diff, SIDE_B, oid, &gap, &wanted);
     if (rc == STORE_OK)
-        rc = look_at_side(diff, SIDE_A, oid, &gap);
-    if (rc != STORE_OK || (diff->filtered && (!gap.path || !diff_wants(diff, gap.path, NULL))))
+        rc = look_at_side(diff, SIDE_A, oid, &gap, &wanted);
+    if (rc == STORE_OK && oid == ROOT_OID)
+        wanted |= diff_wants(diff, gap.path, NULL);
+    if (rc != STORE_OK || !wanted)
         goto out;
     if (!gap.old && !gap.new) /* it is something above that is lost */
         gap.old = gap.new = true;

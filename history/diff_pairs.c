@@ -291,7 +291,7 @@ static int join_object(struct diff *diff, struct diff_name *old, struct diff_nam
     struct inode_version *inode;
     int rc = diff_inode(diff, SIDE_A, old->oid, &inode);
     if (rc != STORE_OK)
-        return store_error_is_damage(rc) ? STORE_OK : rc; /* both names are told as they are */
+        return store_error_is_damage(rc) ? diff_add_gap(diff, old->oid, rc) : rc; /* both names are told as they are */
     bool directory = S_ISDIR(inode->record.mode);
     store_release(diff->store, inode);
     if (directory)
@@ -301,7 +301,7 @@ static int join_object(struct diff *diff, struct diff_name *old, struct diff_nam
         rc = drop_if_taken(diff, SIDE_A, new);
     if (store_error_is_damage(rc)) { /* whether anything stood there cannot be told: then it is as if nothing did */
         old->done = new->done = false;
-        rc = STORE_OK;
+        rc = diff_add_gap(diff, old->oid, rc);
     }
     if (rc != STORE_OK || old->done || new->done)
         return rc;
