@@ -6,20 +6,17 @@
 #include <sys/stat.h>
 
 #include "history/path.h"
+#include "store/array.h"
 
 #define PROGRESS_EVERY 256
 
 /* ---- what the parts share ---- */
 
 int diff_grow(void **items, size_t *capacity, size_t count, size_t size) {
-    if (count < *capacity)
-        return STORE_OK;
-    size_t larger = *capacity ? *capacity * 2 : 64;
-    void *grown = reallocarray(*items, larger, size);
+    void *grown = array_grow(*items, capacity, count, size);
     if (!grown)
         return STORE_NO_MEMORY;
     *items = grown;
-    *capacity = larger;
     return STORE_OK;
 }
 

@@ -4,6 +4,7 @@
  * goes on changing while the batch is written.
  */
 #include "store/head_batch.h"
+#include "store/array.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,20 +12,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Room for one more than `count`. */
-static void *grow(void *items, size_t *capacity, size_t count, size_t size) {
-    if (count < *capacity)
-        return items;
-    size_t more = *capacity ? *capacity * 2 : 64;
-    void *grown = realloc(items, more * size);
-    if (grown)
-        *capacity = more;
-    return grown;
-}
-
 static int add_revision(struct batch *batch, uint64_t oid, bool directory, uint64_t part, const uint8_t *data,
                         size_t length) {
-    void *grown = grow(batch->revisions, &batch->revision_capacity, batch->revision_count, sizeof *batch->revisions);
+    void *grown =
+        array_grow(batch->revisions, &batch->revision_capacity, batch->revision_count, sizeof *batch->revisions);
     if (!grown)
         return -ENOMEM;
     batch->revisions = grown;
@@ -34,7 +25,8 @@ static int add_revision(struct batch *batch, uint64_t oid, bool directory, uint6
 }
 
 static int add_snapshot(struct batch *batch, struct object *object, const struct file_chunk *chunk) {
-    void *grown = grow(batch->snapshots, &batch->snapshot_capacity, batch->snapshot_count, sizeof *batch->snapshots);
+    void *grown =
+        array_grow(batch->snapshots, &batch->snapshot_capacity, batch->snapshot_count, sizeof *batch->snapshots);
     if (!grown)
         return -ENOMEM;
     batch->snapshots = grown;
@@ -183,11 +175,12 @@ int batch_seal(struct head *head, struct batch **sealed) {
 
 static int add_body(struct batch *batch, struct memory *memory) {
     size_t capacity = batch->body_capacity;
-    void *bodies = grow(batch->bodies, &capacity, batch->body_count, sizeof *batch->bodies);
+    void *bodies = array_grow(batch->bodies, &capacity, batch->body_count, sizeof *batch->bodies);
     if (!bodies)
         return STORE_NO_MEMORY;
     batch->bodies = bodies;
-    void *memories = grow(batch->body_memories, &batch->body_capacity, batch->body_count, sizeof(struct memory *));
+    void *memories =
+        array_grow(batch->body_memories, &batch->body_capacity, batch->body_count, sizeof(struct memory *));
     if (!memories)
         return STORE_NO_MEMORY;
     batch->body_memories = memories;

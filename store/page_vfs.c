@@ -32,8 +32,7 @@ struct summed_file {
 
     /* Of the log: */
     struct wal_writer writer;
-    int64_t
-        header_offset; /* of a frame's header that waits for its page, behind what waits in `writer`; 0: none does */
+    int64_t header_offset; /* of a frame's header that waits for its page, behind `writer`'s frames; 0: none does */
     uint8_t header[WAL_FRAME_HEADER_BYTES]; /* that one */
 };
 
@@ -62,7 +61,7 @@ uint64_t page_sum(uint32_t number, const uint8_t page[PAGE_BYTES]) {
     return XXH3_64bits_withSeed(page, PAGE_SUMMED, number);
 }
 
-static bool page_checks(uint32_t number, const uint8_t page[PAGE_BYTES]) {
+bool page_checks(uint32_t number, const uint8_t page[PAGE_BYTES]) {
     uint64_t stored;
     memcpy(&stored, page + PAGE_SUMMED, sizeof stored);
     return le64toh(stored) == page_sum(number, page);

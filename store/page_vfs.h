@@ -35,6 +35,8 @@
 #define PAGE_SUMMED 4088 /* bytes of a page that its checksum covers */
 
 uint64_t page_sum(uint32_t number, const uint8_t page[PAGE_BYTES]);
+/* Whether a page carries its right checksum. */
+bool page_checks(uint32_t number, const uint8_t page[PAGE_BYTES]);
 
 /* Registers the VFS, over the one that is the default at the first call; further calls cost nothing. SQLITE_OK or SQLite's error. */
 int page_vfs_register(void);

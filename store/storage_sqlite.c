@@ -396,12 +396,12 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     storage->log = options->log;
     storage->writable = options->writable;
     storage->lock = -1;
+    /* Connections are opened later too, from wherever we are then. */
     const char *name = database ? strrchr(database, '/') : NULL;
     if (name)
         storage->directory = strndup(database, (size_t)(name - database));
     else
-        storage->directory =
-            realpath(directory, NULL); /* connections are opened later too, from wherever we are then */
+        storage->directory = realpath(directory, NULL);
     if (!storage->directory)
         storage->directory = strdup(directory);
     if (database)

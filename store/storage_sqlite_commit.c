@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/array.h"
 #include "store/oid_set.h"
 #include "store/storage_sqlite.h"
 #include "store/tid.h"
@@ -137,14 +138,10 @@ static int mark_directory(struct commit_run *run, uint64_t directory) {
     int rc = oid_set_add(&run->marked, directory);
     if (rc != STORE_OK)
         return rc == STORE_EXISTS ? STORE_OK : rc;
-    if (run->to_mark_count == run->to_mark_capacity) {
-        size_t capacity = run->to_mark_capacity ? run->to_mark_capacity * 2 : 64;
-        uint64_t *grown = reallocarray(run->to_mark, capacity, sizeof *grown);
-        if (!grown)
-            return STORE_NO_MEMORY;
-        run->to_mark = grown;
-        run->to_mark_capacity = capacity;
-    }
+    uint64_t *grown = array_grow(run->to_mark, &run->to_mark_capacity, run->to_mark_count, sizeof *grown);
+    if (!grown)
+        return STORE_NO_MEMORY;
+    run->to_mark = grown;
     run->to_mark[run->to_mark_count++] = directory;
     struct value values[] = {value_integer(run->state.next_subtree++), value_integer(directory),
                              value_integer(run->done->seq)};

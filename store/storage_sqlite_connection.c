@@ -18,8 +18,8 @@
 #include "store/storage_sqlite_errno.h"
 #include "store/storage_sqlite_row.h"
 
-#define WHOLE_BYTES                                                                                                    \
-    (32 << 20) /* a file that is read whole when a page of it is missing: a history of some 100,000 files */
+/* A file of at most so many is read whole when a page of it is missing: a history of some 100,000 files. */
+#define WHOLE_BYTES     (32 << 20)
 #define AROUND_BYTES    (128 << 10)
 #define READERS_MOST    8
 #define BUSY_TIMEOUT_MS 10000
@@ -418,9 +418,9 @@ void connection_pool_end_reads(struct connection_pool *pool) {
     reads.connection = NULL;
     if (!connection)
         return;
+    /* If that fails it is told, and the connection is given up. */
     if (!sqlite3_get_autocommit(connection->db))
-        (void)statement_run(connection, STATEMENT_COMMIT, NULL,
-                            0); /* said why, if it failed; then the connection is given up */
+        (void)statement_run(connection, STATEMENT_COMMIT, NULL, 0);
     connection_pool_give(pool, connection);
 }
 

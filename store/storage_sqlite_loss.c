@@ -1,4 +1,5 @@
 #include "store/storage_sqlite_loss.h"
+#include "store/array.h"
 
 #include <stdlib.h>
 
@@ -22,16 +23,12 @@ int loss_list_load(struct connection *connection, struct loss_list *list) {
         return rc;
     rc = statement_get(connection, STATEMENT_ALL_LOSSES, NULL, 0, &statement);
     while (rc == STORE_OK && (rc = statement_step(connection, statement)) == STORE_OK) {
-        if (list->count == capacity) {
-            size_t larger = capacity ? capacity * 2 : 16;
-            struct loss *grown = reallocarray(list->items, larger, sizeof *grown);
-            if (!grown) {
-                rc = STORE_NO_MEMORY;
-                break;
-            }
-            list->items = grown;
-            capacity = larger;
+        struct loss *grown = array_grow(list->items, &capacity, list->count, sizeof *grown);
+        if (!grown) {
+            rc = STORE_NO_MEMORY;
+            break;
         }
+        list->items = grown;
         rc = loss_row_decode(connection, statement, &list->items[list->count]);
         if (rc != STORE_OK)
             break;

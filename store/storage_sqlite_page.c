@@ -1,6 +1,5 @@
 #include "store/storage_sqlite_page.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -74,23 +73,17 @@ static bool is_page(const struct page_file *file, uint64_t number) {
     return number >= 1 && number <= file->count;
 }
 
-static bool is_right(uint64_t number, const uint8_t page[PAGE_BYTES]) {
-    uint64_t sum;
-    memcpy(&sum, page + PAGE_SUMMED, sizeof sum);
-    return le64toh(sum) == page_sum((uint32_t)number, page);
-}
-
 /* Walks the list of free pages as far as it makes sense. A page that a tree has is not free, whatever the list says. */
 static void mark_free(struct page_file *file) {
     read_page(file, 1, file->page);
     uint32_t trunk = get4(file->page + 32);
     uint64_t left = get4(file->page + 36);
-    bool right = is_right(1, file->page);
+    bool right = page_checks(1, file->page);
     while (is_page(file, trunk) && trunk > 1) { /* each page once, for it has an owner then */
         if (file->owners[trunk] != OWNER_UNKNOWN)
             return;
         read_page(file, trunk, file->page);
-        right = right && is_right(trunk, file->page);
+        right = right && page_checks(trunk, file->page);
         uint32_t leaves = get4(file->page + 4);
         if (leaves > USABLE / 4 - 2)
             return;
@@ -215,7 +208,7 @@ bool page_file_has_end(struct page_file *file, uint32_t root) {
     uint64_t number = root;
     for (int depth = 0; depth < DEPTH_MAX && is_page(file, number) && number > 1; depth++) {
         read_page(file, number, file->page);
-        if (!is_right(number, file->page))
+        if (!page_checks((uint32_t)number, file->page))
             return false;
         if (file->page[0] != PAGE_TABLE_INTERIOR)
             return file->page[0] == PAGE_TABLE_LEAF;
@@ -365,7 +358,8 @@ int page_file_scan(struct page_file *file, int (*row)(void *context, const struc
         if (file->owners[number] == OWNER_FREE)
             continue;
         read_page(file, number, file->page);
-        const struct page page = {.number = number, .right = is_right(number, file->page), .bytes = file->page};
+        const struct page page = {
+            .number = number, .right = page_checks((uint32_t)number, file->page), .bytes = file->page};
         for (size_t i = 0; i < sizeof types; i++) {
             if (!is_tried(file, number, types[i]))
                 continue;
@@ -395,7 +389,7 @@ static int walk_page(struct walk *walk, uint64_t number, int depth) {
         return walk->taker.row(walk->taker.context, NULL);
     walk->seen[number] = 1;
     read_page(file, number, bytes);
-    const struct page page = {.number = number, .right = is_right(number, bytes), .bytes = bytes};
+    const struct page page = {.number = number, .right = page_checks((uint32_t)number, bytes), .bytes = bytes};
     const uint8_t type = bytes[0];
     if (!page.right || (type != PAGE_INDEX_LEAF && type != PAGE_INDEX_INTERIOR))
         return walk->taker.row(walk->taker.context, NULL);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/array.h"
 #include "store/oid_set.h"
 #include "store/storage_sqlite.h"
 
@@ -223,15 +224,12 @@ static int collect_changed(struct connection *reader, uint64_t after_seq, uint64
     sqlite3_stmt *statement;
     int rc = statement_get(reader, STATEMENT_CHANGED, values, 2, &statement);
     while (rc == STORE_OK && (rc = statement_step(reader, statement)) == STORE_OK) {
-        if (*count == capacity) {
-            capacity = capacity ? capacity * 2 : 64;
-            uint64_t *grown = reallocarray(*oids, capacity, sizeof **oids);
-            if (!grown) {
-                rc = STORE_NO_MEMORY;
-                break;
-            }
-            *oids = grown;
+        uint64_t *grown = array_grow(*oids, &capacity, *count, sizeof *grown);
+        if (!grown) {
+            rc = STORE_NO_MEMORY;
+            break;
         }
+        *oids = grown;
         (*oids)[(*count)++] = column_integer(statement, 0);
     }
     statement_reset(statement);

@@ -1,4 +1,5 @@
 #include "store/storage_sqlite_repair.h"
+#include "store/array.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,14 +35,10 @@ void repair_progress(const struct repair *repair, const char *doing, uint64_t do
 int repair_note(struct repair *repair, uint64_t oid, const char *format, ...) {
     char *text = NULL;
     va_list arguments;
-    if (repair->note_count == repair->note_capacity) {
-        size_t capacity = repair->note_capacity ? repair->note_capacity * 2 : 64;
-        struct repair_note *grown = reallocarray(repair->notes, capacity, sizeof *grown);
-        if (!grown)
-            return STORE_NO_MEMORY;
-        repair->notes = grown;
-        repair->note_capacity = capacity;
-    }
+    struct repair_note *grown = array_grow(repair->notes, &repair->note_capacity, repair->note_count, sizeof *grown);
+    if (!grown)
+        return STORE_NO_MEMORY;
+    repair->notes = grown;
     va_start(arguments, format);
     int length = vasprintf(&text, format, arguments);
     va_end(arguments);
@@ -196,16 +193,12 @@ struct noting {
 
 static void take_note(void *context, const struct loss *loss) {
     struct noting *noting = context;
-    if (noting->count == noting->capacity) {
-        size_t capacity = noting->capacity ? noting->capacity * 2 : 64;
-        struct loss *grown = reallocarray(noting->losses, capacity, sizeof *grown);
-        if (!grown) {
-            noting->failed = true;
-            return;
-        }
-        noting->losses = grown;
-        noting->capacity = capacity;
+    struct loss *grown = array_grow(noting->losses, &noting->capacity, noting->count, sizeof *grown);
+    if (!grown) {
+        noting->failed = true;
+        return;
     }
+    noting->losses = grown;
     noting->losses[noting->count++] = *loss;
 }
 

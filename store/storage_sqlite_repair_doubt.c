@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/array.h"
 #include "store/storage_sqlite_repair_history.h"
 
 int doubt_add(struct history *history, uint64_t seq, uint64_t missing) {
@@ -19,14 +20,10 @@ int doubt_add(struct history *history, uint64_t seq, uint64_t missing) {
             history->doubts[i - 1].missing = fits ? history->doubts[i - 1].missing + missing : INT64_MAX;
             return STORE_OK;
         }
-    if (history->doubt_count == history->doubt_capacity) {
-        size_t capacity = history->doubt_capacity ? history->doubt_capacity * 2 : 16;
-        struct doubt *grown = reallocarray(history->doubts, capacity, sizeof *grown);
-        if (!grown)
-            return STORE_NO_MEMORY;
-        history->doubts = grown;
-        history->doubt_capacity = capacity;
-    }
+    struct doubt *grown = array_grow(history->doubts, &history->doubt_capacity, history->doubt_count, sizeof *grown);
+    if (!grown)
+        return STORE_NO_MEMORY;
+    history->doubts = grown;
     /* They come nearly in order. */
     size_t place = history->doubt_count++;
     for (; place > 0 && history->doubts[place - 1].seq > seq; place--)
@@ -54,14 +51,11 @@ int doubt_range(struct history *history, uint64_t first, uint64_t end, uint64_t 
 int doubt_settle(struct history *history, uint64_t oid, uint64_t seq, bool added) {
     int rc = oid_set_add(&history->certain, history_hash(oid, PART_INODE, seq));
     if (rc == STORE_OK) {
-        if (history->certain_count == history->certain_capacity) {
-            size_t capacity = history->certain_capacity ? history->certain_capacity * 2 : 64;
-            uint64_t *grown = reallocarray(history->certain_seqs, capacity, sizeof *grown);
-            if (!grown)
-                return STORE_NO_MEMORY;
-            history->certain_seqs = grown;
-            history->certain_capacity = capacity;
-        }
+        uint64_t *grown =
+            array_grow(history->certain_seqs, &history->certain_capacity, history->certain_count, sizeof *grown);
+        if (!grown)
+            return STORE_NO_MEMORY;
+        history->certain_seqs = grown;
         history->certain_seqs[history->certain_count++] = seq;
     }
     for (size_t i = 0; i < history->doubt_count && added; i++)
@@ -141,16 +135,12 @@ static int load_past(struct history *history, uint64_t oid, struct past *past) {
     past->count = 0;
     int rc = statement_get(history->db, STATEMENT_PAST_OF_OBJECT, &value, 1, &statement);
     while (rc == STORE_OK && (rc = statement_step(history->db, statement)) == STORE_OK) {
-        if (past->count == past->capacity) {
-            size_t capacity = past->capacity ? past->capacity * 2 : 64;
-            struct past_revision *grown = reallocarray(past->items, capacity, sizeof *grown);
-            if (!grown) {
-                rc = STORE_NO_MEMORY;
-                break;
-            }
-            past->items = grown;
-            past->capacity = capacity;
+        struct past_revision *grown = array_grow(past->items, &past->capacity, past->count, sizeof *grown);
+        if (!grown) {
+            rc = STORE_NO_MEMORY;
+            break;
         }
+        past->items = grown;
         past->items[past->count++] = (struct past_revision){.seq = column_integer(statement, 0),
                                                             .inode = column_integer(statement, 1) != 0,
                                                             .end = column_integer(statement, 2) != 0};
@@ -260,15 +250,12 @@ static int list_suspects(struct history *history, uint64_t **oids, size_t *count
         uint64_t oid = column_integer(statement, 0);
         if (is_beyond_doubt(history, oid))
             continue;
-        if (*count == capacity) {
-            capacity = capacity ? capacity * 2 : 64;
-            uint64_t *grown = reallocarray(*oids, capacity, sizeof *grown);
-            if (!grown) {
-                rc = STORE_NO_MEMORY;
-                break;
-            }
-            *oids = grown;
+        uint64_t *grown = array_grow(*oids, &capacity, *count, sizeof *grown);
+        if (!grown) {
+            rc = STORE_NO_MEMORY;
+            break;
         }
+        *oids = grown;
         (*oids)[(*count)++] = oid;
     }
     statement_reset(statement);

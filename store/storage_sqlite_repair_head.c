@@ -12,6 +12,7 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "store/array.h"
 #include "store/oid_set.h"
 #include "store/storage_sqlite_repair.h"
 
@@ -49,16 +50,12 @@ struct head_repair {
     struct stat owner;
 };
 
+/* The array in any case, with room for one more if *rc is not changed. */
 static void *grow(void *items, size_t *capacity, size_t count, size_t size, int *rc) {
-    if (count < *capacity)
-        return items;
-    size_t larger = *capacity ? *capacity * 2 : 64;
-    void *grown = reallocarray(items, larger, size);
-    *rc = grown ? STORE_OK : STORE_NO_MEMORY;
+    void *grown = array_grow(items, capacity, count, size);
     if (!grown)
-        return items;
-    *capacity = larger;
-    return grown;
+        *rc = STORE_NO_MEMORY;
+    return grown ? grown : items;
 }
 
 static struct node *find_node(struct head_repair *head, uint64_t oid) {

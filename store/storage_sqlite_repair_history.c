@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "store/array.h"
 #include "store/storage_sqlite_repair_history.h"
 #include "store/tid.h"
 
@@ -90,15 +91,12 @@ static int list_transactions(struct connection *db, struct known_transaction **l
     sqlite3_stmt *statement = NULL;
     int rc = statement_get(db, STATEMENT_ALL_TRANSACTIONS, NULL, 0, &statement);
     while (rc == STORE_OK && (rc = statement_step(db, statement)) == STORE_OK) {
-        if (*count == capacity) {
-            capacity = capacity ? capacity * 2 : 256;
-            struct known_transaction *grown = reallocarray(*list, capacity, sizeof *grown);
-            if (!grown) {
-                rc = STORE_NO_MEMORY;
-                break;
-            }
-            *list = grown;
+        struct known_transaction *grown = array_grow(*list, &capacity, *count, sizeof *grown);
+        if (!grown) {
+            rc = STORE_NO_MEMORY;
+            break;
         }
+        *list = grown;
         (*list)[(*count)++] =
             (struct known_transaction){.seq = column_integer(statement, 0), .tid = column_integer(statement, 1)};
     }
@@ -254,15 +252,12 @@ static int lose_implied(struct history *history, enum statement id, uint64_t par
     sqlite3_stmt *statement = NULL;
     int rc = statement_get(history->db, id, NULL, 0, &statement);
     while (rc == STORE_OK && (rc = statement_step(history->db, statement)) == STORE_OK) {
-        if (count == capacity) {
-            capacity = capacity ? capacity * 2 : 64;
-            void *grown = reallocarray(found, capacity, sizeof *found);
-            if (!grown) {
-                rc = STORE_NO_MEMORY;
-                break;
-            }
-            found = grown;
+        void *grown = array_grow(found, &capacity, count, sizeof *found);
+        if (!grown) {
+            rc = STORE_NO_MEMORY;
+            break;
         }
+        found = grown;
         found[count].oid = column_integer(statement, 0);
         found[count++].seq = column_integer(statement, 1);
     }

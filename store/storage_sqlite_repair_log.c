@@ -6,7 +6,6 @@
  *  - by the rule of store/wal.h: frames were added behind it, so that it had been durable; or
  *  - at a frame that ends a transaction, behind wrong ones. Either the disk has damaged the newest transactions, or a power cut hit
  *    before they were durable: nothing tells. They are taken. What of them is not right is lost, and told. */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,12 +61,6 @@ static void log_close(struct log_reader *log) {
         (void)close(log->fd);
 }
 
-static bool has_own_sum(const uint8_t *page, uint32_t number) {
-    uint64_t sum;
-    memcpy(&sum, page + PAGE_SUMMED, sizeof sum);
-    return le64toh(sum) == page_sum(number, page);
-}
-
 /* Reads frame k. It continues the checksum that the one before carries, so that one damaged frame does not spoil those behind it. */
 static void log_read(struct log_reader *log, uint64_t k) {
     ssize_t got = transfer_read(log->fd, log->frame, WAL_FRAME_BYTES, (uint64_t)wal_frame_offset(k));
@@ -76,7 +69,7 @@ static void log_read(struct log_reader *log, uint64_t k) {
     struct wal_sum stored = wal_sum_stored(log->frame + 16);
     log->continues = log->of_log && wal_sum_same(stored, wal_sum_frame(log->previous, log->big_endian, log->frame));
     log->whole =
-        number != 0 && (log->continues || (log->of_log && has_own_sum(log->frame + WAL_FRAME_HEADER_BYTES, number)));
+        number != 0 && (log->continues || (log->of_log && page_checks(number, log->frame + WAL_FRAME_HEADER_BYTES)));
     log->commits = log->of_log && wal_frame_commits(log->frame);
     log->previous = stored;
 }

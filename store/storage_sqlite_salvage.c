@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/array.h"
 #include "store/storage_sqlite_page.h"
 #include "store/storage_sqlite_repair.h"
 
@@ -213,14 +214,11 @@ static bool is_missing(struct salvage *salvage, enum statement id, const struct 
 
 /* Nothing tells which of the names of a directory lived from `seq` until `until`. */
 static int note_displaced(struct repair *repair, uint64_t directory, uint64_t seq, uint64_t until) {
-    if (repair->displaced_count == repair->displaced_capacity) {
-        size_t capacity = repair->displaced_capacity ? repair->displaced_capacity * 2 : 16;
-        struct loss *grown = reallocarray(repair->displaced, capacity, sizeof *grown);
-        if (!grown)
-            return STORE_NO_MEMORY;
-        repair->displaced = grown;
-        repair->displaced_capacity = capacity;
-    }
+    struct loss *grown =
+        array_grow(repair->displaced, &repair->displaced_capacity, repair->displaced_count, sizeof *grown);
+    if (!grown)
+        return STORE_NO_MEMORY;
+    repair->displaced = grown;
     repair->displaced[repair->displaced_count++] =
         (struct loss){.kind = LOSS_ENTRIES, .oid = directory, .part = LOSS_NAMES_MISSING, .seq = seq, .until = until};
     return STORE_OK;
@@ -268,8 +266,7 @@ static int put_entry(struct salvage *salvage, const struct page_row *row) {
     return put(salvage, STATEMENT_SALVAGE_ENTRY, row);
 }
 
-/* certain: the index itself has it. Others may tell of another revision. */
-/* What no revision can be is no hint of one. */
+/* What no revision can be is no hint of one. certain: the index itself has it. Others may tell of another revision. */
 static int put_revision_hint(struct connection *db, struct value id, struct value oid, struct value part,
                              struct value seq, bool certain) {
     if (id.integer > OID_MAX || oid.integer < ROOT_OID || oid.integer > OID_MAX || part.integer > INT64_MAX ||
@@ -394,14 +391,10 @@ static int take_hint(struct salvage *salvage, struct page_row *row) {
 /* ---- the index of revisions ---- */
 
 static int add_gap(struct repair *repair, const struct index_key *first, const struct index_key *last) {
-    if (repair->gap_count == repair->gap_capacity) {
-        size_t capacity = repair->gap_capacity ? repair->gap_capacity * 2 : 16;
-        struct index_gap *grown = reallocarray(repair->gaps, capacity, sizeof *grown);
-        if (!grown)
-            return STORE_NO_MEMORY;
-        repair->gaps = grown;
-        repair->gap_capacity = capacity;
-    }
+    struct index_gap *grown = array_grow(repair->gaps, &repair->gap_capacity, repair->gap_count, sizeof *grown);
+    if (!grown)
+        return STORE_NO_MEMORY;
+    repair->gaps = grown;
     repair->gaps[repair->gap_count++] = (struct index_gap){.first = *first, .last = *last};
     return STORE_OK;
 }

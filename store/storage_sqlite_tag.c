@@ -93,7 +93,7 @@ int sqlite_tag_list(struct storage *base, struct tag **tags, size_t *count) {
     statement_reset(statement);
     connection_pool_give(&storage->readers, reader);
     if (rc == STORE_ABSENT || rc == STORE_CORRUPT)
-        return damaged ? STORE_CORRUPT : rc == STORE_ABSENT ? STORE_OK : rc;
+        return damaged || rc == STORE_CORRUPT ? STORE_CORRUPT : STORE_OK;
     free(*tags);
     *tags = NULL;
     *count = 0;
