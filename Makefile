@@ -177,6 +177,7 @@ $(tool_programs):
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ $(libs)
 
+$(O)/tests/test_repair_rows: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o
 $(O)/tests/fuzz_requests: $(O)/tests/fake_kernel.o $(O)/tests/fake_requests.o $(O)/tests/fake_store.o
 $(O)/tests/fuzz_restore: $(O)/tests/fake_store.o
 $(O)/tests/fuzz_command $(O)/tests/fuzz_store: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o
@@ -239,7 +240,7 @@ bench: $(O)/tidfs $(tool_programs) ## measure against other filesystems, as root
 # tests/README.md says what each shows. The limits can be lowered in the environment, as in `STATES=5000 make check-crash`.
 long_run = TEST_TIMEOUT=$${TEST_TIMEOUT:-14400} $(run_tests)
 crash_tests := $(O)/tests/test_powercut tests/mount_crash.sh
-fault_tests := $(addprefix $(O)/tests/,test_faults test_history_faults test_driver_faults test_damage test_repair) tests/mount_disk.sh tests/mount_repair.sh
+fault_tests := $(addprefix $(O)/tests/,test_faults test_history_faults test_driver_faults test_damage test_repair test_repair_rows) tests/mount_disk.sh tests/mount_repair.sh
 load_tests := $(O)/tests/test_model tests/mount_load.sh
 
 .PHONY: tools
@@ -251,7 +252,7 @@ check-crash: $(O)/tidfs $(tool_programs) $(filter $(O)/%,$(crash_tests)) ## powe
 
 .PHONY: check-fault
 check-fault: $(O)/tidfs $(tool_programs) $(filter $(O)/%,$(fault_tests)) ## every failure of a call, every damaged byte, disks that fail
-	$(Q)FAULTS=$${FAULTS:-100} STRIDE=$${STRIDE:-1} DISKS=$${DISKS:-50} DRIVER_FAULTS=$${DRIVER_FAULTS:-0} REPAIRS=$${REPAIRS:-3000} PAGES=$${PAGES:-1} $(long_run) $(fault_tests)
+	$(Q)FAULTS=$${FAULTS:-100} STRIDE=$${STRIDE:-1} DISKS=$${DISKS:-50} DRIVER_FAULTS=$${DRIVER_FAULTS:-0} REPAIRS=$${REPAIRS:-3000} PAGES=$${PAGES:-1} VALUES=$${VALUES:-1} $(long_run) $(fault_tests)
 
 .PHONY: check-load
 check-load: $(O)/tidfs $(tool_programs) $(filter $(O)/%,$(load_tests)) ## a million operations beside a model, and half an hour of load

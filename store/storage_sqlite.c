@@ -26,7 +26,7 @@ static int sqlite_body_reserve(struct storage *base, uint64_t count, uint64_t *f
     if (!storage->writable)
         return STORE_READ_ONLY;
     *first = atomic_fetch_add(&storage->next_body, count);
-    return *first + count > INT64_MAX ? STORE_FULL : STORE_OK;
+    return *first + count > OID_MAX + 1 ? STORE_FULL : STORE_OK;
 }
 
 static int sqlite_space(struct storage *base, uint64_t *database_bytes, uint64_t *body_bytes) {

@@ -172,13 +172,26 @@ static int write_marks(struct commit_run *run) {
     return rc;
 }
 
+/* Rows with ids above OID_MAX could be written and never be read. Only a store that was made to harm gets there. */
+static int check_ids(const struct commit_run *run) {
+    const uint64_t next[] = {run->state.next_revision, run->state.next_body, run->state.next_subtree};
+    for (size_t i = 0; i < sizeof next / sizeof next[0]; i++)
+        if (next[i] > OID_MAX + 1) {
+            log_write(run->storage->log, LOG_LEVEL_ERROR, "nothing is committed: the store has no ids left");
+            return STORE_FULL;
+        }
+    return STORE_OK;
+}
+
 static int finish(struct commit_run *run, const struct body_end *end) {
     run->state.next_oid = run->commit->next_oid;
     if (run->commit->body_files_used) {
         run->state.body_file = end->file;
         run->state.body_end = end->end;
     }
-    int rc = transaction_row_insert(run->writer, run->done, run->first_revision);
+    int rc = check_ids(run);
+    if (rc == STORE_OK)
+        rc = transaction_row_insert(run->writer, run->done, run->first_revision);
     if (rc == STORE_OK)
         rc = state_row_put(run->writer, STATEMENT_STATE_UPDATE, &run->state);
     if (rc == STORE_OK)

@@ -164,7 +164,7 @@ static int take_lost_part(const struct sqlite_storage *storage, struct connectio
 int sqlite_next_part(struct storage *base, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
-    struct value values[] = {value_integer(oid), value_integer(from), value_integer(before)};
+    struct value values[] = {value_integer(oid), value_integer(from - 1), value_integer(before)};
     uint64_t has_data = 0;
     int rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
@@ -180,7 +180,6 @@ int sqlite_next_part(struct storage *base, uint64_t oid, uint64_t from, uint64_t
             has_data = 0;
             rc = STORE_OK;
         }
-        values[1] = value_integer(*part + 1);
     } while (rc == STORE_OK && !has_data);
     if (rc == STORE_OK || rc == STORE_ABSENT)
         rc = take_lost_part(storage, reader, oid, from, before, rc == STORE_OK, part);

@@ -279,7 +279,7 @@ static bool is_in_cycle(struct head_repair *head, const struct node *start) {
 /* Contents without an inode are a file's. */
 static int is_file(struct head_repair *head, const struct node *node, bool *file) {
     uint64_t part;
-    struct value values[] = {value_integer(node->oid), value_integer(PART_CHUNK)};
+    struct value values[] = {value_integer(node->oid), value_integer(PART_CHUNK - 1)};
     int rc = statement_integer(head->reader, STATEMENT_REVISION_NEXT_PART, values, 2, &part);
     *file = rc == STORE_OK;
     return rc == STORE_ABSENT ? STORE_OK : rc;
@@ -491,8 +491,8 @@ static void reach_unknown(const struct head_repair *head, uint64_t oid, uint64_t
 
 /* Where a file's contents end, and how much they are, as its chunks say. */
 static int measure(struct head_repair *head, uint64_t oid, uint64_t *size, uint64_t *allocated) {
-    uint64_t part = PART_CHUNK;
-    struct value values[] = {value_integer(oid), value_integer(part)};
+    uint64_t part = 0;
+    struct value values[] = {value_integer(oid), value_integer(PART_CHUNK - 1)};
     int rc;
     *size = *allocated = 0;
     while ((rc = statement_integer(head->reader, STATEMENT_REVISION_NEXT_PART, values, 2, &part)) == STORE_OK) {
@@ -500,6 +500,8 @@ static int measure(struct head_repair *head, uint64_t oid, uint64_t *size, uint6
         struct revision revision = {0};
         struct chunk chunk = {0};
         uint64_t start = (part - PART_CHUNK) << CHUNK_SHIFT;
+        if (part - PART_CHUNK > FILE_SIZE_MAX >> CHUNK_SHIFT)
+            break; /* of no file */
         rc = sqlite_read_before(head->reader, oid, part, head->before, &outcome, &revision);
         if (rc == STORE_OK && outcome == LOAD_DATA)
             rc = chunk_decode(revision.data, revision.length, &chunk);
@@ -513,7 +515,7 @@ static int measure(struct head_repair *head, uint64_t oid, uint64_t *size, uint6
         revision_release(&revision);
         if (rc < 0 && rc != STORE_CORRUPT)
             return rc;
-        values[1] = value_integer(part + 1);
+        values[1] = value_integer(part);
     }
     reach_unknown(head, oid, size);
     return rc == STORE_ABSENT ? STORE_OK : rc;

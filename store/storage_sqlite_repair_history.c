@@ -41,12 +41,12 @@ int history_first_revision(struct history *history, uint64_t seq, uint64_t *id) 
     return STORE_OK;
 }
 
-/* A row in the place of one that is lost. `after` is the tid of the one before it; `below` that of the next, UINT64_MAX for none. */
-static int make_transaction(struct history *history, uint64_t seq, uint64_t after, uint64_t below, uint64_t *tid) {
+/* A row in the place of one that is lost. `after` is the tid of the one before it, `most` the highest that leaves room for those to the next. */
+static int make_transaction(struct history *history, uint64_t seq, uint64_t after, uint64_t most, uint64_t *tid) {
     char user[] = "", message[] = "(the record of this transaction is lost)";
     struct value key = value_integer(seq);
     int rc = statement_integer(history->db, STATEMENT_HINT_TIME, &key, 1, tid);
-    bool timed = rc == STORE_OK && *tid > after && *tid < below;
+    bool timed = rc == STORE_OK && *tid > after && *tid <= most;
     if (rc < 0)
         return rc;
     if (!timed)
@@ -71,19 +71,19 @@ static int make_transaction(struct history *history, uint64_t seq, uint64_t afte
     return rc;
 }
 
-/* Fills (previous, next) with rows. */
-static int make_transactions(struct history *history, const struct transaction *previous, uint64_t next_seq,
-                             uint64_t next_tid) {
-    uint64_t tid = previous->tid;
-    int rc = next_seq - previous->seq <= MISSING_MAX ? STORE_OK : STORE_CORRUPT;
-    for (uint64_t seq = previous->seq + 1; seq < next_seq && rc == STORE_OK; seq++)
-        rc = make_transaction(history, seq, tid, next_tid, &tid);
-    return rc;
-}
-
 struct known_transaction {
     uint64_t seq, tid;
 };
+
+/* Fills (*previous, next) with rows. */
+static int make_transactions(struct history *history, const struct known_transaction *previous,
+                             const struct known_transaction *next) {
+    uint64_t tid = previous->tid;
+    int rc = next->seq - previous->seq <= MISSING_MAX ? STORE_OK : STORE_CORRUPT;
+    for (uint64_t seq = previous->seq + 1; seq < next->seq && rc == STORE_OK; seq++)
+        rc = make_transaction(history, seq, tid, next->tid - (next->seq - seq), &tid);
+    return rc;
+}
 
 /* Reads them all first: rows cannot be added to a table while it is walked. */
 static int list_transactions(struct connection *db, struct known_transaction **list, size_t *count) {
@@ -105,17 +105,16 @@ static int list_transactions(struct connection *db, struct known_transaction **l
 }
 
 static int complete_transactions(struct history *history) {
-    struct known_transaction *list = NULL;
-    struct transaction previous = {0};
+    struct known_transaction *list = NULL, previous = {0};
+    const struct known_transaction end = {.seq = history->repair->last_seq + 1, .tid = (uint64_t)TID_MAX + 1};
     size_t count = 0;
     int rc = list_transactions(history->db, &list, &count);
     for (size_t i = 0; i < count && rc == STORE_OK; i++) {
-        rc = make_transactions(history, &previous, list[i].seq, list[i].tid);
-        previous.seq = list[i].seq;
-        previous.tid = list[i].tid;
+        rc = make_transactions(history, &previous, &list[i]);
+        previous = list[i];
     }
     if (rc == STORE_OK)
-        rc = make_transactions(history, &previous, history->repair->last_seq + 1, UINT64_MAX);
+        rc = make_transactions(history, &previous, &end);
     free(list);
     return rc;
 }
@@ -379,7 +378,9 @@ int repair_history(struct repair *repair) {
     oid_set_init(&directories);
     repair_progress(repair, "completing history", 0, 0);
     repair->next_revision_found = repair->state.next_revision;
-    int rc = find_last(repair);
+    int rc = order_rows(&history);
+    if (rc == STORE_OK)
+        rc = find_last(repair);
     if (rc == STORE_OK)
         rc = raise_counters(&history);
     if (rc == STORE_OK)

@@ -1,4 +1,4 @@
-/* Private to storage_sqlite_repair_history.c, _doubt.c and _names.c: history being completed. */
+/* Private to storage_sqlite_repair_history.c, _order.c, _doubt.c and _names.c: history being completed. */
 #ifndef TIDFS_STORE_STORAGE_SQLITE_REPAIR_HISTORY_H
 #define TIDFS_STORE_STORAGE_SQLITE_REPAIR_HISTORY_H
 
@@ -37,6 +37,12 @@ uint64_t history_hash_names(const struct loss *loss);
 int history_lose(struct history *history, uint64_t oid, uint64_t part, uint64_t seq, bool *added);
 /* The smallest id of a revision of transaction seq or a later one: ids and seqs ascend together. */
 int history_first_revision(struct history *history, uint64_t seq, uint64_t *id);
+
+/* storage_sqlite_repair_order.c */
+
+/* Drops the transactions and revisions that cannot be right beside the others: afterwards tids grow with seqs, with room for those that are missing
+ * between, and seqs do not descend from revision to revision. */
+int order_rows(struct history *history);
 
 /* storage_sqlite_repair_doubt.c */
 

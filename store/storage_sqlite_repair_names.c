@@ -231,7 +231,7 @@ static int mark_change(struct history *history, const struct oid_set *directorie
 
 int names_complete_marks(struct history *history, const struct oid_set *directories) {
     uint64_t missing = 0;
-    struct value last = value_integer(history->repair->last_seq);
+    struct value last = value_integer(history->repair->last_seq), from = value_integer(0);
     sqlite3_stmt *statement = NULL;
     int rc = statement_run(history->db, STATEMENT_MARKS_DROP, &last, 1);
     if (rc == STORE_OK)
@@ -247,6 +247,12 @@ int names_complete_marks(struct history *history, const struct oid_set *director
     while (rc == STORE_OK && (rc = statement_step(history->db, statement)) == STORE_OK)
         if (column_integer(statement, 1) == LOSS_REVISION)
             rc = mark_change(history, directories, column_integer(statement, 2), column_integer(statement, 4));
+    statement_reset(statement);
+    if (rc == STORE_ABSENT) /* what a mark alone tells of changed below the directories above it, too */
+        rc = statement_get(history->db, STATEMENT_SCAN_SUBTREES, &from, 1, &statement);
+    while (rc == STORE_OK && (rc = statement_step(history->db, statement)) == STORE_OK)
+        if (oid_set_has(directories, column_integer(statement, 1)))
+            rc = mark_change(history, directories, column_integer(statement, 1), column_integer(statement, 2));
     statement_reset(statement);
     if (rc == STORE_ABSENT)
         rc = statement_integer(history->db, STATEMENT_MARKS_MISSING, NULL, 0, &missing);

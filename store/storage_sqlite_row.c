@@ -125,8 +125,7 @@ int revision_row_decode(const struct connection *connection, sqlite3_stmt *state
                                   "revision %" PRIu64 " (oid %" PRIu64 ", part %" PRIu64 ", seq %" PRIu64
                                   ") has a wrong checksum",
                                   values[0].integer, values[1].integer, values[2].integer, values[3].integer);
-    if (values[0].integer > ID_MAX || !is_oid(values[1].integer) || values[2].integer > INT64_MAX ||
-        !is_seq(values[3].integer))
+    if (!row_is_sane(ROW_REVISION, values))
         return connection_corrupt(connection, "revision %" PRIu64 " has a value out of range", values[0].integer);
     *revision = (struct revision){
         .id = values[0].integer,
@@ -164,8 +163,7 @@ int transaction_row_decode(const struct connection *connection, sqlite3_stmt *st
     if (!read_columns(statement, values, COUNT(values)))
         return connection_corrupt(connection, "transaction %" PRIu64 " (tid %016" PRIx64 ") has a wrong checksum",
                                   values[0].integer, values[1].integer);
-    if (!is_seq(values[0].integer) || values[1].integer > INT64_MAX || !is_time_ns(values[4].integer) ||
-        !is_text(&values[7], USER_MAX) || !is_text(&values[8], MESSAGE_MAX))
+    if (!row_is_sane(ROW_TRANSACTION, values))
         return connection_corrupt(connection, "transaction %" PRIu64 " has a value out of range", values[0].integer);
     *transaction = (struct transaction){
         .seq = values[0].integer,
@@ -215,10 +213,7 @@ int entry_row_decode(const struct connection *connection, sqlite3_stmt *statemen
     if (column_integer(statement, 8) != row_sum(values, past ? 8 : 6))
         return connection_corrupt(connection, "%s %" PRIu64 " of directory %" PRIu64 " has a wrong checksum",
                                   past ? "past entry" : "entry", values[1].integer, values[0].integer);
-    if (!is_oid(values[0].integer) || !is_entry_index(values[1].integer) || !is_entry_name(&values[2]) ||
-        !is_oid(values[3].integer) || !is_entry_type(values[4].integer) || values[5].integer > SEQ_MAX ||
-        (past && (values[6].integer <= values[5].integer ||
-                  values[7].integer != entry_level(values[5].integer, values[6].integer))))
+    if (!row_is_sane(past ? ROW_PAST_ENTRY : ROW_ENTRY, values))
         return connection_corrupt(connection, "%s %" PRIu64 " of directory %" PRIu64 " has a value out of range",
                                   past ? "past entry" : "entry", values[1].integer, values[0].integer);
     *row = (struct entry_row){
@@ -269,7 +264,7 @@ int past_entry_row_insert(struct connection *connection, const struct entry *ent
 int tag_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct tag *tag) {
     struct value values[2];
     bool right = read_columns(statement, values, COUNT(values));
-    if (!right || !is_text(&values[0], TAG_NAME_MAX) || values[1].integer > INT64_MAX)
+    if (!right || !row_is_sane(ROW_TAG, values))
         return connection_corrupt(
             connection, "tag `%.*s` has a wrong checksum or value",
             values[0].kind == VALUE_BLOB && values[0].length <= TAG_NAME_MAX ? (int)values[0].length : 0,
@@ -316,7 +311,7 @@ int loss_row_decode(const struct connection *connection, sqlite3_stmt *statement
     struct value values[6];
     if (!read_columns(statement, values, COUNT(values)))
         return connection_corrupt(connection, "loss %" PRIu64 " has a wrong checksum", values[0].integer);
-    if (!is_loss(values))
+    if (!row_is_sane(ROW_LOSS, values))
         return connection_corrupt(connection, "loss %" PRIu64 " has a value out of range", values[0].integer);
     *loss = (struct loss){
         .id = values[0].integer,
@@ -342,11 +337,11 @@ bool row_is_sane(enum row_kind kind, const struct value *values) {
     case ROW_STATE:
         return is_state(values);
     case ROW_TRANSACTION:
-        return is_seq(values[0].integer) && values[1].integer <= INT64_MAX && is_time_ns(values[4].integer) &&
-               is_text(&values[7], USER_MAX) && is_text(&values[8], MESSAGE_MAX);
+        return is_seq(values[0].integer) && values[1].integer <= INT64_MAX && values[2].integer < values[0].integer &&
+               is_time_ns(values[4].integer) && is_text(&values[7], USER_MAX) && is_text(&values[8], MESSAGE_MAX);
     case ROW_REVISION:
-        return values[0].integer <= ID_MAX && is_oid(values[1].integer) && values[2].integer <= INT64_MAX &&
-               is_seq(values[3].integer);
+        return values[0].integer >= 1 && values[0].integer <= ID_MAX && is_oid(values[1].integer) &&
+               values[2].integer <= INT64_MAX && is_seq(values[3].integer);
     case ROW_ENTRY:
     case ROW_PAST_ENTRY:
         return is_oid(values[0].integer) && is_entry_index(values[1].integer) && is_entry_name(&values[2]) &&

@@ -62,7 +62,7 @@ static const char *const sql[STATEMENT_COUNT] = {
         "SELECT seq FROM revision WHERE oid = ?1 AND part = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT 1",
     [STATEMENT_REVISION_HAS_DATA] = "SELECT data IS NOT NULL FROM revision WHERE oid = ?1 AND part = ?2 AND seq < ?3"
                                     " ORDER BY seq DESC LIMIT 1",
-    [STATEMENT_REVISION_NEXT_PART] = "SELECT part FROM revision WHERE oid = ?1 AND part >= ?2 ORDER BY part LIMIT 1",
+    [STATEMENT_REVISION_NEXT_PART] = "SELECT part FROM revision WHERE oid = ?1 AND part > ?2 ORDER BY part LIMIT 1",
     [STATEMENT_REVISION_INSERT] = "INSERT INTO revision(id, oid, part, seq, data, sum) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_OBJECT_EXISTS] = "SELECT 1 FROM revision WHERE oid = ?1 LIMIT 1",
     [STATEMENT_CHANGED] = "SELECT DISTINCT oid FROM revision WHERE id >=" FIRST_REVISION_AFTER(
@@ -223,6 +223,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_OBJECTS_UNKNOWN] = "SELECT oid, seq FROM (SELECT oid, min(born) AS seq FROM (SELECT oid, born FROM entry"
                                   " UNION SELECT oid, born FROM past_entry) GROUP BY oid) e WHERE NOT EXISTS"
                                   " (SELECT 1 FROM revision i WHERE i.oid = e.oid AND i.part = 0 AND i.seq <= e.seq)",
+    [STATEMENT_FORGET_REVISION] = "DELETE FROM revision WHERE id = ?1",
+    [STATEMENT_FORGET_TRANSACTION] = "DELETE FROM txn WHERE seq = ?1",
     [STATEMENT_TRANSACTION_OBJECTS] = "SELECT objects FROM txn WHERE seq = ?1",
     [STATEMENT_COUNT_LOSSES] = "SELECT count(*) FROM loss",
     [STATEMENT_HIGHEST_HINTS] = "SELECT ifnull(max(oid), 0), ifnull(max(id), 0), 0, 0 FROM hint_revision WHERE certain",
@@ -257,7 +259,7 @@ static const char *const sql[STATEMENT_COUNT] = {
     /* Those that can still be told from lost names' are kept, for they say that something changed. */
     [STATEMENT_MARKS_KEEP] = "INSERT OR IGNORE INTO mark(seq, dir) SELECT seq, dir FROM subtree"
                              " WHERE seq BETWEEN 1 AND ?1 AND dir IN (SELECT dir FROM mark)",
-    [STATEMENT_MARKS_DROP] = "DELETE FROM subtree WHERE seq NOT BETWEEN 1 AND ?1",
+    [STATEMENT_MARKS_DROP] = "DELETE FROM subtree WHERE seq NOT BETWEEN 1 AND ?1 OR dir = 0",
     [STATEMENT_MARKS_NEWEST] = "SELECT max(seq) FROM subtree",
     [STATEMENT_MARKS_DELETE] = "DELETE FROM subtree",
     [STATEMENT_MARKS_WRITE] = "INSERT INTO subtree(id, dir, seq)"

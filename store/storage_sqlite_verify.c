@@ -220,8 +220,6 @@ static int check_transactions(struct verify *verify) {
         if (transaction.tid <= previous.tid)
             verify_problem(verify, 0, "transaction %s is not after the one before it",
                            verify_tid(verify, transaction.seq));
-        if (transaction.base >= transaction.seq)
-            verify_problem(verify, 0, "transaction %s is based on a later one", verify_tid(verify, transaction.seq));
         previous.seq = transaction.seq;
         previous.tid = transaction.tid;
         rc = check_first_revision(verify, &transaction, first_revision);

@@ -72,8 +72,7 @@ static int check_way_to_root(struct verify *verify, const struct entry *entry) {
 }
 
 static int check_entry(struct verify *verify, const struct entry *entry) {
-    if (entry->born == 0 || entry->born > verify->last_seq ||
-        (entry->died != UINT64_MAX && entry->died > verify->last_seq)) {
+    if (entry->born > verify->last_seq || (entry->died != UINT64_MAX && entry->died > verify->last_seq)) {
         verify_problem(verify, entry->oid, "the entry %.*s is of a transaction that does not exist",
                        (int)entry->name_length, entry->name);
         return STORE_OK;
@@ -196,7 +195,7 @@ static int take_events(struct verify *verify, uint64_t directory, sqlite3_stmt *
     return rc;
 }
 
-/* False if the record does not agree with the entries, and that was told. */
+/* False if the record, NULL for an end, does not agree with the entries, and that was told. */
 static bool check_tally(struct verify *verify, const struct revision *revision, const struct inode_record *record,
                         const struct tally *tally) {
     uint64_t entries = (uint64_t)tally->entries, links = 2 + (uint64_t)tally->subdirectories;
@@ -237,7 +236,7 @@ static int check_directory(struct verify *verify, uint64_t directory, sqlite3_st
         if (rc == STORE_OK && right && revision.data) {
             rc = inode_record_decode(revision.data, revision.length, &record);
             if (rc == STORE_OK) {
-                right = check_tally(verify, &revision, &record, &tally);
+                right = check_tally(verify, &revision, S_ISDIR(record.mode) ? &record : NULL, &tally);
                 inode_record_release(&record);
             }
         } else if (rc == STORE_OK && right) {

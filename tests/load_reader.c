@@ -183,6 +183,20 @@ void load_read_views(struct worker *worker) {
     }
 }
 
+/* Where the name leads now: it may move while what it shows is read, and in the first second /base is still new. */
+static void settle(struct worker *worker, const char *name, char path[PATH_SIZE]) {
+    const char *mount = worker->load->mount;
+    char target[64];
+    (void)snprintf(path, PATH_SIZE, "%s/at/%s", mount, name);
+    load_begin(worker, "%s", path);
+    ssize_t length = readlink(path, target, sizeof target);
+    if (length < 0 && errno != ENOENT)
+        load_fail(worker, "%s: readlink: %s", path, strerror(errno));
+    load_end(worker);
+    if (length > 0)
+        (void)snprintf(path, PATH_SIZE, "%s/at/%.*s/base/d1", mount, (int)length, target);
+}
+
 void load_read_others(struct worker *worker) {
     static const char *const names[] = {"now", "now~1", "-1s", "-10s", "now~3"};
     while (!load_is_over(worker)) {
@@ -191,8 +205,7 @@ void load_read_others(struct worker *worker) {
         uint64_t tid = worker->load->recent[load_random(worker, RECENT)];
         const char *mount = worker->load->mount;
         if (load_random(worker, 4) == 0)
-            (void)snprintf(path, sizeof path, "%s/at/%s/base/d1", mount,
-                           names[load_random(worker, sizeof names / sizeof names[0])]);
+            settle(worker, names[load_random(worker, sizeof names / sizeof names[0])], path);
         else
             (void)snprintf(path, sizeof path, "%s/%s/%016" PRIx64 "/base/d1", mount,
                            load_random(worker, 2) ? "at" : "before", tid);

@@ -95,6 +95,23 @@ static void test_storage_commit__a_newest_transaction_out_of_range_is_damage(voi
     }
 }
 
+/* What was written beyond them could never be read. */
+static void test_storage_commit__ids_come_to_an_end(void **state) {
+    struct fixture *f = *state;
+    uint64_t id;
+    commit_root(f);
+    run_sql(f, "UPDATE state SET next_revision = 1 << 60, next_body = (1 << 60) - 1, sum = row_sum(next_oid, 1 << 60, "
+               "(1 << 60) - 1,"
+               " next_subtree, body_file, body_end, horizon, packed_s, packed_ns)");
+    begin(f);
+    revise(f, ROOT_OID, PART_INODE, true, "r");
+    expect_refused(f, STORE_FULL);
+    assert_non_null(strstr(f->log_text, "the store has no ids left"));
+    reopen(f, true);
+    assert_int_equal(storage_body_reserve(f->storage, 1, &id), STORE_OK);
+    assert_int_equal(storage_body_reserve(f->storage, 1, &id), STORE_FULL);
+}
+
 static void test_storage_commit__an_entry_of_no_directory_is_damage(void **state) {
     struct fixture *f = *state;
     struct entry_list entries;
@@ -112,6 +129,7 @@ int main(void) {
         TEST(bodies_come_in_any_order),
         TEST(an_entry_of_the_future_cannot_end),
         TEST(a_newest_transaction_out_of_range_is_damage),
+        TEST(ids_come_to_an_end),
         TEST(an_entry_of_no_directory_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
