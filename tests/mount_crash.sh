@@ -17,15 +17,15 @@ crashload=$TIDFS_TOOLS/tool_crashload
 
 # ---------------------------------------------------------------- loads that are commands
 
-# Each works until a command fails; $1 is the kill's number, $2 the log of what was acknowledged, in the order in which it was.
+# Each works until a command fails, which is told in $2.ended; $1 is the kill's number, $2 the log of what was acknowledged, in the order in which it was.
 
 # Names an instant, changes something, names the next.
 load_tag() {
     local n tid
     for ((n = 0; ; n++)); do
-        tid=$(tidfs tag --mount "$MNT" "kill$1-$n" 2>/dev/null) || return 0
+        tid=$(tidfs tag --mount "$MNT" "kill$1-$n" 2>"$2.ended") || return 0
         echo "kill$1-$n $tid" >>"$2"
-        echo "$n" 2>/dev/null >"$MNT/head/$1/file" || return 0
+        echo "$n" 2>"$2.ended" >"$MNT/head/$1/file" || return 0
     done
 }
 
@@ -52,11 +52,11 @@ load_copy() {
     local n tid
     tid=$(cat "$2.tid")
     for ((n = 0; ; n++)); do
-        cp -a "$MNT/at/$tid/$1/source" "$MNT/head/$1/copy$n" 2>/dev/null && sync "$MNT/head/$1" 2>/dev/null || return 0
+        cp -a "$MNT/at/$tid/$1/source" "$MNT/head/$1/copy$n" 2>"$2.ended" && sync "$MNT/head/$1" 2>"$2.ended" || return 0
         echo "copied $n" >>"$2"
         echo changed >>"$2"
-        echo "$n" 2>/dev/null >>"$MNT/head/$1/source/small" || return 0
-        tidfs revert --at "$tid" "$MNT/head/$1/source" >/dev/null 2>&1 || return 0
+        echo "$n" 2>"$2.ended" >>"$MNT/head/$1/source/small" || return 0
+        tidfs revert --at "$tid" "$MNT/head/$1/source" >/dev/null 2>"$2.ended" || return 0
         echo reverted >>"$2"
     done
 }
@@ -82,6 +82,7 @@ prepare_load() {
     tag) ;;
     esac
     : >"$3"
+    : >"$3.ended"
 }
 
 run_load() {
@@ -135,7 +136,7 @@ kill_and_look() {
     load=$!
     wait_until "$SOON" grep -q open "$DIR/held"
     sleep "$moment"
-    kill -0 "$load" || fail "$what: the load ended by itself"
+    kill -0 "$load" || fail "$what: the load ended by itself: $(cat "$log.ended")"
     kill -9 "$DRIVER"
     wait "$DRIVER" 2>/dev/null || true
     end_of "$load" "$what: the load"
