@@ -11,6 +11,7 @@
 #include "store/repair.h"
 #include "tests/changing.h"
 #include "tests/faults_world.h"
+#include "tests/tamper.h"
 
 #define PAGE           4096
 #define DATABASE_BYTES (8 << 20) /* more than the template's, and its log's */
@@ -103,6 +104,18 @@ static int open_without_index(struct world *w) {
 
 static int open_without_table(struct world *w) {
     return damage(w, PAGE_OF_TABLE);
+}
+
+/* Rows that are right by themselves, and not beside the others. */
+static int open_out_of_order(struct world *w) {
+    change_database(
+        w->directory,
+        "UPDATE txn SET tid = 1, sum = row_sum(seq, 1, base, wall_s, wall_ns, objects, first_revision, user,"
+        " message) WHERE seq = 3;"
+        "UPDATE revision SET seq = 1, sum = row_sum(id, oid, part, 1, data)"
+        " WHERE id = (SELECT max(id) - 2 FROM revision)");
+    make_scratch(w);
+    return note_damage(w);
 }
 
 static void count_line(void *context, const struct verify_problem *what) {
@@ -241,6 +254,14 @@ const struct scenario repair_scenarios[] = {
      .loses = true},
     {.name = "repair_losses",
      .open = open_without_table,
+     .act = repair,
+     .again = repair_again,
+     .close = close_repair,
+     .slow = true,
+     .makes = true,
+     .loses = true},
+    {.name = "repair_order",
+     .open = open_out_of_order,
      .act = repair,
      .again = repair_again,
      .close = close_repair,
