@@ -225,7 +225,8 @@ static bool loses_privileges(fuse_req_t req, struct head *head, uint64_t oid, bo
     if (!take && fuse_req_ctx(req)->uid == 0) {
         return false;
     }
-    if (head_getattr(head, oid, attr) != 0 || S_ISDIR(attr->mode) || (attr->mode & (S_ISUID | S_ISGID)) == 0) {
+    if (head_getattr(head, oid, attr) != 0 || S_ISDIR(attr->mode) || S_ISLNK(attr->mode) ||
+        (attr->mode & (S_ISUID | S_ISGID)) == 0) {
         return false;
     }
     uint32_t before = attr->mode;

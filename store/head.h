@@ -106,7 +106,7 @@ int head_readdir(struct head *head, uint64_t directory, uint64_t from,
 
 int head_getattr(struct head *head, uint64_t oid, struct head_attr *attr);
 /* valid: bits of what to set. Times: NOW bits take the clock. ctime moves to now unless HEAD_SET_CTIME or
- * HEAD_KEEP_TIMES, and mtime with HEAD_SET_SIZE. */
+ * HEAD_KEEP_TIMES, and mtime with HEAD_SET_SIZE. -EOPNOTSUPP for the mode of a symlink: it has no permissions. */
 enum {
     HEAD_SET_MODE = 1,
     HEAD_SET_UID = 2,

@@ -17,6 +17,8 @@ static struct timespec chosen(unsigned valid, unsigned now_bit, struct timespec 
 static int setattr_locked(struct head *head, struct object *object, unsigned valid, const struct head_attr *set) {
     struct inode_record *record = &object->record;
     struct timespec now = head_clock();
+    if ((valid & HEAD_SET_MODE) && S_ISLNK(record->mode))
+        return -EOPNOTSUPP; /* chmod(2): it has no permissions; Linux asks for this only before 6.6 */
     if ((valid & HEAD_SET_MODE) && record->has_xattrs) {
         int rc = object_load_xattrs(head, object); /* what can fail, before anything is changed */
         if (rc < 0)

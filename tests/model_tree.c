@@ -488,6 +488,8 @@ int tree_setattr(struct tree *tree, uint64_t oid, unsigned valid, const struct h
     struct object *object = tree_find(tree, oid);
     if (object->untouched)
         return -ESTALE;
+    if ((valid & HEAD_SET_MODE) && S_ISLNK(object->mode))
+        return -EOPNOTSUPP;
     if (valid & HEAD_SET_SIZE) {
         int rc = get_file(object);
         if (rc < 0)

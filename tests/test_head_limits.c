@@ -266,6 +266,9 @@ static void test_head_limits__what_says_no_more_than_the_mode_is_not_kept(void *
     assert_int_equal(head_getxattr(f->head, file, ACL_ACCESS, NULL, 0, &length), -ENODATA);
     assert_int_equal(set_xattr(f, "d/f", ACL_DEFAULT, plain, sizeof plain), -EACCES);
     assert_int_equal(set_xattr(f, "d/l", ACL_ACCESS, plain, sizeof plain), -EOPNOTSUPP);
+    assert_int_equal(set(f, "d/l", HEAD_SET_MODE, &(struct head_attr){.mode = 0600}), -EOPNOTSUPP);
+    assert_int_equal(head_getattr(f->head, oid_of(f, "d/l"), &attr), 0);
+    assert_int_equal(attr.mode & 07777, 0777);
 
     /* A default one that is, is inherited by directories, and shows in the modes of files alone. */
     assert_int_equal(set_xattr(f, "d", ACL_DEFAULT, plain, sizeof plain), 0);
