@@ -264,12 +264,7 @@ check-fuzz: ## run each fuzzer for FUZZ_SECONDS
 
 .PHONY: fuzz-built
 fuzz-built: $(fuzz_programs)
-	$(Q)for fuzzer in $(fuzz_programs); do \
-	    corpus=$(O)/corpus/$${fuzzer##*/}; mkdir -p "$$corpus" && \
-	    $$fuzzer -max_total_time=$(strip $(FUZZ_SECONDS)) -print_final_stats=1 -artifact_prefix="$$corpus-" \
-	        $$(ls -d tests/data/$${fuzzer##*/}.dict 2>/dev/null | sed s/^/-dict=/) "$$corpus" \
-	        $$(ls -d tests/data/$${fuzzer##*/} 2>/dev/null) || exit 1; \
-	done
+	$(Q)FUZZ_SECONDS=$(strip $(FUZZ_SECONDS)) scripts/run-fuzzers --only '$(T)' $(abspath $(O)/corpus) $(abspath $(fuzz_programs))
 
 # Assertions are left out, as their other side is never to be taken.
 .PHONY: coverage

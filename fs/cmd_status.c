@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +59,11 @@ static int facts_gather(struct facts *facts, struct subject *subject) {
     return read_store(subject, facts);
 }
 
+/* Of a commit that was refused. */
+static const char *refusal_text(uint64_t refusal) {
+    return refusal == ESTALE ? store_error_text(STORE_CONFLICT) : strerror((int)refusal);
+}
+
 /* In per mille; 0 if nothing was asked of it. */
 static uint64_t hit_rate(const struct control_status *status) {
     uint64_t asked = status->cache_hits + status->cache_misses;
@@ -108,7 +114,7 @@ static void print_json(const struct facts *facts) {
     json_bool(&json, "writable", status->writable);
     json_bool(&json, "failed", status->failed);
     if (status->refusal)
-        json_string(&json, "commit_error", strerror((int)status->refusal));
+        json_string(&json, "commit_error", refusal_text(status->refusal));
     else
         json_null(&json, "commit_error");
     json_tid(&json, "last_tid", status->last_tid);
@@ -191,7 +197,7 @@ static void print_mount(const struct control_status *status) {
         print_pending(status);
     printf("commits:   %" PRIu64 " since it was mounted", status->commits);
     if (status->refusal)
-        printf("; the last one failed: %s%s", strerror((int)status->refusal),
+        printf("; the last one failed: %s%s", refusal_text(status->refusal),
                status->failed ? "" : "; it is tried again every second, and nothing is lost yet");
     (void)fputc('\n', stdout);
     printf("views:     %" PRIu64 " open, %" PRIu64 " of them idle; %" PRIu64 " opened, %" PRIu64 " reused, %" PRIu64

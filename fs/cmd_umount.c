@@ -44,7 +44,8 @@ static int seal(const char *point, struct error *err) {
             return STORE_OK;
         }
     }
-    if (rc != -ENOSPC && rc != -EDQUOT && rc != -EIO && rc != -EROFS) {
+    if (rc != -ENOSPC && rc != -EDQUOT && rc != -EIO && rc != -ESTALE && rc != -EROFS && rc != -ENOMEM &&
+        rc != -EBUSY) {
         return STORE_OK; /* sealed, or nothing that could be: not ours to look into */
     }
     (void)last_refusal(point, &failed);

@@ -110,16 +110,21 @@ static void on_repair_progress(void *context, const char *doing, uint64_t done, 
     progress_update(&report->progress, done, total);
 }
 
+static const char *plural(uint64_t number, const char *several) {
+    return number == 1 ? "" : several;
+}
+
 static void tell_repaired(const char *store, const struct repair_result *result, bool dry_run) {
     char tid[TID_TEXT_SIZE];
     if (!result->damaged) {
         printf("%s: clean\n", store);
         return;
     }
-    printf("%s: %s: %" PRIu64 " rows kept, %" PRIu64 " losses on record, %" PRIu64 " objects placed, %" PRIu64
-           " names removed\n",
-           store, dry_run ? "can be repaired" : "repaired", result->rows, result->losses, result->placed,
-           result->removed);
+    printf("%s: %s: %" PRIu64 " row%s kept, %" PRIu64 " loss%s on record, %" PRIu64 " object%s placed, %" PRIu64
+           " name%s removed\n",
+           store, dry_run ? "can be repaired" : "repaired", result->rows, plural(result->rows, "s"), result->losses,
+           plural(result->losses, "es"), result->placed, plural(result->placed, "s"), result->removed,
+           plural(result->removed, "s"));
     if (!dry_run) {
         tid_format(result->tid, tid);
         printf("%s: repaired by transaction %s; the damaged database is kept as ", store, tid);
@@ -128,7 +133,7 @@ static void tell_repaired(const char *store, const struct repair_result *result,
     }
     if (result->left > 0)
         printf("%s: %" PRIu64 " problem%s left, which `tidfs verify` tells\n", store, result->left,
-               result->left == 1 ? "" : "s");
+               plural(result->left, "s"));
 }
 
 static void tell_repaired_json(struct json *json, const struct repair_result *result, bool dry_run) {

@@ -3,10 +3,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "fs/suggest.h"
 #include "fs/units.h"
@@ -363,14 +367,35 @@ static int apply_line(struct mount_options *options, char *line, const struct pl
     return set_option(options, name, value, place, err);
 }
 
-int mount_options_read_file(struct mount_options *options, const char *path, struct error *err) {
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        int saved_errno = errno;
-        if (saved_errno == ENOENT || saved_errno == ENOTDIR)
-            return STORE_ABSENT;
-        return error_set(err, STORE_IO, "cannot open %s: %s", path, strerror(saved_errno));
+/* What masks a file, by a link to it: an empty one. */
+static bool is_null_device(const struct stat *status) {
+    return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
+}
+
+/* A fifo would be waited for, maybe for ever, and a device may do anything. */
+static int open_file(const char *path, FILE **file, struct error *err) {
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return STORE_ABSENT;
+    if (fd >= 0 && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) && !is_null_device(&status)) {
+        (void)close(fd);
+        return error_set(err, STORE_INVALID, "%s is no regular file, as a configuration has to be", path);
     }
+    *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (*file)
+        return STORE_OK;
+    int saved_errno = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    return error_set(err, STORE_IO, "cannot open %s: %s", path, strerror(saved_errno));
+}
+
+int mount_options_read_file(struct mount_options *options, const char *path, struct error *err) {
+    FILE *file;
+    int opened = open_file(path, &file, err);
+    if (opened != STORE_OK)
+        return opened;
     struct place place = {.file = path};
     char *line = NULL;
     size_t capacity = 0;

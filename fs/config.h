@@ -80,7 +80,7 @@ enum mount_options_source {
 int mount_options_parse(struct mount_options *options, const char *list, enum mount_options_source source,
                         struct error *err);
 
-/* Applies a configuration file. STORE_ABSENT if there is none; STORE_IO if it cannot be read, and as mount_options_parse. */
+/* Applies a configuration file. STORE_ABSENT if there is none; STORE_INVALID if it is no regular file, STORE_IO if it cannot be read, and as mount_options_parse. */
 int mount_options_read_file(struct mount_options *options, const char *path, struct error *err);
 
 /* Applies the system's file, then the user's; those that do not exist count as empty. xdg_config_home and home are those environment

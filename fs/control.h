@@ -11,7 +11,9 @@
 
 #define CONTROL_MESSAGE_MAX 15000
 
-/* Seal. In: user and message ("": none given), by_caller. Out: tid. EROFS on a read-only mount; the commit's errno if it failed. */
+/* Seal. In: user and message ("": none given), by_caller. Out: tid. EROFS on a read-only mount; EACCES for a
+ * caller who may not write to /head, unless it only has it settled; EPERM for one who is neither the mount's owner nor root, and names a user; the
+ * commit's errno if it failed. */
 struct control_commit {
     uint64_t tid;
     uint64_t by_caller; /* 1: the caller commits, and is the user if none is named; 0: only has it settled */
@@ -34,7 +36,9 @@ struct control_status {
     } requests[64];
     uint64_t single_view; /* 1: mounted with at=: the mount's root is the tree as of view_tid, without /head and /at */
     uint64_t view_tid;    /* of the newest transaction that it shows; 0: none, or not single_view */
-    char store[1024];     /* absolute path */
+    char store[1024];     /* absolute path, as it was when the mount began */
+    uint64_t store_device,
+        store_inode; /* of its database, by which to tell whether that is what has the path now; 0: not known */
     char subdir
         [1024]; /* the directory of the tree that the mount shows as its root, without slashes around it; "": all of it */
 };

@@ -51,9 +51,13 @@ static void control_commit(fuse_req_t req, struct driver *driver, const void *in
     if (rc == 0 && commit->user[0] != '\0' && uid != 0 && uid != driver->uid) {
         rc = -EPERM; /* only who owns the mount may speak for others */
     }
+    bool named = rc == 0 && commit->user[0] != '\0', said = rc == 0 && commit->message[0] != '\0';
+    /* What only settles is no more than an fsync, which needs no permission to write either. */
+    if (rc == 0 && (named || said || commit->by_caller != 0)) {
+        rc = driver_may_commit(driver, req);
+    }
     if (rc == 0) {
         /* A commit has an author: whoever asks, unless another is named. */
-        bool named = commit->user[0] != '\0', said = commit->message[0] != '\0';
         if (!named && (said || commit->by_caller != 0)) {
             (void)driver_user_name(uid, commit->user, sizeof commit->user);
         }
@@ -132,6 +136,8 @@ static int report(struct driver *driver, struct control_status *status) {
         status->view_tid = driver->root.tid;
         pthread_mutex_unlock(&driver->root.lock);
     }
+    status->store_device = driver->store_device;
+    status->store_inode = driver->store_inode;
     (void)snprintf(status->store, sizeof status->store, "%s", store_directory(driver->store));
     (void)snprintf(status->subdir, sizeof status->subdir, "%s", driver->subdir);
     return rc;

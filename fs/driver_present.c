@@ -54,7 +54,8 @@ void present_refresh(struct driver *driver) {
     uint64_t *oids = NULL;
     size_t count = 0;
     int rc = store_refresh(driver->store, &oids, &count);
-    if (rc < 0) {
+    int told = atomic_exchange(&driver->refresh_failure, rc < 0 ? rc : STORE_OK);
+    if (rc < 0 && rc != told) {
         log_write(driver->log, LOG_LEVEL_WARNING, "cannot look for new transactions: %s", store_error_text(rc));
     } else if (rc == STORE_OK && count > 0) {
         housekeeping_changed(driver, oids, count);

@@ -122,15 +122,16 @@ struct driver {
     struct housekeeping *housekeeping;
     struct fuse_session *session;
     char *mount_point;
-    char *subdir;          /* "": all of the tree; no slashes around it */
-    char *tag;             /* follow: the tag whose view is the root; else NULL */
-    uint64_t head_root;    /* the object shown as /head */
-    uint64_t poll_ns;      /* how often to look for another process's commits and tags; 0: never */
-    bool single_view;      /* at=: the root is a view */
-    bool shared;           /* allow_other */
-    bool write_back;       /* the kernel gathers writes, and keeps the times of what it wrote */
-    bool stateless;        /* the kernel does without open and opendir */
-    bool drops_privileges; /* the kernel leaves dropping setuid and setgid bits to us */
+    char *subdir;               /* "": all of the tree; no slashes around it */
+    char *tag;                  /* follow: the tag whose view is the root; else NULL */
+    uint64_t head_root;         /* the object shown as /head */
+    atomic_int refresh_failure; /* of the last look, which is told once */
+    uint64_t poll_ns;           /* how often to look for another process's commits and tags; 0: never */
+    bool single_view;           /* at=: the root is a view */
+    bool shared;                /* allow_other */
+    bool write_back;            /* the kernel gathers writes, and keeps the times of what it wrote */
+    bool stateless;             /* the kernel does without open and opendir */
+    bool drops_privileges;      /* the kernel leaves dropping setuid and setgid bits to us */
     uint64_t
         init_unique; /* the request that has not been answered yet by which both agree on what they can; 0: it has */
     struct root_view root;
@@ -138,6 +139,8 @@ struct driver {
     gid_t gid;
     mode_t names_mode; /* of /at, /before and /versions */
     struct timespec started;
+    dev_t store_device; /* of the database, as it was opened */
+    ino_t store_inode;
     struct orders orders;
     char owner[HEAD_USER_SIZE]; /* name of `uid` */
     struct known_users known_users;
@@ -334,6 +337,16 @@ void driver_name_changer(void *context, uint32_t uid, char name[HEAD_USER_SIZE])
 
 void driver_op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned command, void *argument, struct fuse_file_info *file,
                      unsigned flags, const void *in, size_t in_size, size_t out_size);
+
+/* ---- driver_threads.c ---- */
+
+/* So that threads can be cancelled later, whatever memory is left then. Blocked signals stay so in what it starts. STORE_NO_MEMORY. */
+int driver_threads_prepare(struct error *err);
+
+/* ---- driver_permission.c ---- */
+
+/* 0 if who asks may have the writable mount commit: its owner, root, and who may make files in its /head. Else -EACCES, or why that cannot be known. */
+int driver_may_commit(struct driver *driver, fuse_req_t req);
 
 /* ---- driver_restore.c ---- */
 

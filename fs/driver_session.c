@@ -127,6 +127,16 @@ static int walk_head(struct driver *driver, uint64_t *oid) {
     return rc;
 }
 
+/* Says that the directory to show cannot be read: as of `at`, or if that is NULL in the newest state. */
+static int cannot_read_root(const struct driver *driver, const char *at, int rc, struct error *err) {
+    bool missing = rc == -ESTALE || rc == -ENOENT || rc == -ENOTDIR;
+    const char *subdir = driver->subdir;
+    return error_set(err, STORE_IO, "%s: %s%s%s%s cannot be read: %s%s", store_directory(driver->store),
+                     at != NULL ? "at=" : "the newest state", at != NULL ? at : "",
+                     subdir[0] != '\0' ? ", subdir=" : "", subdir, missing ? "it has no root directory" : strerror(-rc),
+                     missing || rc == -EIO ? "; `tidfs verify` tells more" : "");
+}
+
 static int open_head_root(struct driver *driver, struct error *err) {
     int rc;
     driver->head_root = ROOT_OID;
@@ -147,11 +157,10 @@ static int open_head_root(struct driver *driver, struct error *err) {
             driver->head_root = attr.oid;
         }
     }
-    if (rc != 0) {
-        return error_set(err, rc == -ENOENT || rc == -ENOTDIR ? STORE_ABSENT : STORE_IO, "subdir=%s: %s",
-                         driver->subdir, strerror(-rc));
+    if ((rc == -ENOENT || rc == -ENOTDIR) && driver->subdir[0] != '\0') {
+        return error_set(err, STORE_ABSENT, "subdir=%s: %s", driver->subdir, strerror(-rc));
     }
-    return STORE_OK;
+    return rc == 0 ? STORE_OK : cannot_read_root(driver, NULL, rc, err);
 }
 
 static int open_view_root(struct driver *driver, const char *at, struct error *err) {
@@ -166,10 +175,24 @@ static int open_view_root(struct driver *driver, const char *at, struct error *e
         return rc;
     }
     rc = driver_root_set(driver, resolved.before, resolved.tid, NULL);
-    if (rc == -ENOENT || rc == -ENOTDIR) {
+    if ((rc == -ENOENT || rc == -ENOTDIR) && driver->subdir[0] != '\0') {
         return error_set(err, STORE_ABSENT, "at=%s: there was no directory %s then", at, driver->subdir);
     }
-    return rc == 0 ? STORE_OK : error_set(err, STORE_IO, "at=%s: %s", at, strerror(-rc));
+    return rc == 0 ? STORE_OK : cannot_read_root(driver, at, rc, err);
+}
+
+/* By what commands that go from the mount to the store see that they have got the right one. */
+static void note_identity(struct driver *driver) {
+    char *path = NULL;
+    struct stat stat;
+    if (asprintf(&path, "%s/tidfs.db", store_directory(driver->store)) < 0) {
+        return; /* then it stays unknown */
+    }
+    if (lstat(path, &stat) == 0) {
+        driver->store_device = stat.st_dev;
+        driver->store_inode = stat.st_ino;
+    }
+    free(path);
 }
 
 static int open_store(struct driver *driver, const char *directory, const struct mount_options *options,
@@ -184,6 +207,7 @@ static int open_store(struct driver *driver, const char *directory, const struct
     if (rc != STORE_OK) {
         return rc;
     }
+    note_identity(driver);
     if (!read_only) {
         struct head_options head = {.commit_interval_ns = options->commit_interval_ns,
                                     .dirty_limit_bytes = options->dirty_limit_bytes};
@@ -238,11 +262,15 @@ static struct driver *driver_new(const char *mount_point, const struct mount_opt
 
 int driver_open(const char *directory, const char *mount_point, const struct mount_options *options, struct log *log,
                 struct driver **result, struct error *err) {
+    int rc = driver_threads_prepare(err);
+    if (rc != STORE_OK) {
+        return rc;
+    }
     struct driver *driver = driver_new(mount_point, options, log);
     if (driver == NULL) {
         return error_set(err, STORE_NO_MEMORY, "out of memory");
     }
-    int rc = clean_path(options->subdir != NULL ? options->subdir : "", &driver->subdir, err);
+    rc = clean_path(options->subdir != NULL ? options->subdir : "", &driver->subdir, err);
     if (rc == STORE_OK) {
         rc = open_store(driver, directory, options, err);
     }

@@ -31,6 +31,10 @@ static int ask(int fd, const char *point, unsigned long request, void *argument,
     else if (saved == ENOSPC || saved == EDQUOT)
         why =
             "no space left below its store, or no quota, so that what is pending cannot be committed; free some there";
+    else if (saved == ESTALE && request == CONTROL_COMMIT)
+        why = store_error_text(STORE_CONFLICT);
+    else if (saved == EACCES)
+        why = "not permitted: only the mount's owner, root and who may write to its /head may have it commit";
     else if (saved == EPERM)
         why = "not permitted: only the mount's owner and root may do that";
     (void)error_set(err, STORE_IO, "%s: %s", point, why);

@@ -20,7 +20,8 @@ int live_status(const char *point, struct control_status *status, struct error *
 
 /* Has the kernel write back everything that programs wrote to that mount, through mmap too, and seals it. user and message may be NULL; they
  * are at most 255 and CONTROL_MESSAGE_MAX bytes. With either, a transaction is made even if nothing is pending. *tid (may be NULL)
- * is the newest transaction's. What is pending is committed by the caller, unless another user is named. -EROFS if the mount does not write. */
+ * is the newest transaction's. What is pending is committed by the caller, unless another user is named. -EROFS if the mount does not write,
+ * -EACCES for who may not write to its /head, -EPERM for who may not name another user. */
 int live_commit(const char *point, const char *user, const char *message, uint64_t *tid, struct error *err);
 /* The same for who only wants it done: the mount says whose it is, as when the interval seals. */
 int live_seal(const char *point, struct error *err);

@@ -249,6 +249,19 @@ static int consider(struct location *location, const struct mount *mount, const 
     return 0;
 }
 
+/* Whether the store that a mount shows is not what has its path now. What may not be looked at, as another user's, opening it refuses. */
+static bool is_moved(const char *store, const struct control_status *status) {
+    struct stat stat;
+    char *file = joined(store, "tidfs.db");
+    bool moved = false;
+    if (file && status->store_inode && lstat(file, &stat) == 0)
+        moved = stat.st_dev != status->store_device || stat.st_ino != status->store_inode;
+    else if (file && status->store_inode)
+        moved = errno == ENOENT || errno == ENOTDIR;
+    free(file);
+    return moved;
+}
+
 /* Looks at the other mounts of the store. One that does not answer is of no use. */
 static int consider_all(struct location *location, const struct mount_table *table) {
     for (size_t i = 0; i < table->count; i++) {
@@ -258,6 +271,8 @@ static int consider_all(struct location *location, const struct mount_table *tab
             mount_table_find(table, mount->point) != mount || live_status(mount->point, &status, NULL))
             continue;
         bool own = location->point && strcmp(mount->point, location->point) == 0;
+        if (!own && is_moved(location->store, &status))
+            continue;
         int rc = consider(location, mount, &status, own);
         if (rc)
             return rc;
@@ -327,6 +342,7 @@ static int locate_in(const struct mount_table *table, const char *real, struct l
     location->store = strdup(mount->source);
     location->point = strdup(mount->point);
     location->subdir = trimmed(status.subdir);
+    location->moved = location->store && is_moved(location->store, &status);
     if (inside && location->store && location->point && location->subdir)
         rc = place(location, inside, real, &status);
     if (rc == 0)
@@ -358,6 +374,16 @@ int locate_path(const char *path, struct location *location, struct error *err) 
     if (rc)
         location_release(location);
     return rc;
+}
+
+int locate_check_store(const struct location *location, struct error *err) {
+    if (!location->moved)
+        return 0;
+    return error_set(
+        err, STORE_INVALID,
+        "the store mounted on %s is not at %s any more: it was moved, or something else was put there; move it back, "
+        "or unmount it and mount it from where it is now",
+        location->point, location->store);
 }
 
 bool locate_is_store(const char *directory) {

@@ -32,6 +32,7 @@ enum location_kind {
 struct location {
     enum location_kind kind;
     char *store;       /* absolute path of the store's directory */
+    bool moved;        /* what `store` leads to now is not what the mount at `point` shows */
     char *point;       /* where the mount is that the path lies in; NULL for LOCATION_STORE */
     char *when;        /* AT and BEFORE: the <when>; else NULL */
     char *path;        /* place in the tree, without slashes around it; "" is the root. NULL for STORE and OTHER */
@@ -47,6 +48,8 @@ bool locate_is_store(const char *directory);
 
 /* Where a path in a mount lies. STORE_NOT_A_STORE if it is in none. */
 int locate_path(const char *path, struct location *location, struct error *err);
+/* Before the store is opened: STORE_INVALID, told, if it was moved away from its path. */
+int locate_check_store(const struct location *location, struct error *err);
 /* A store's directory. Whether it is one is found out when it is opened. */
 int locate_store(const char *directory, struct location *location, struct error *err);
 /* Makes the location stand for `path`, taken from the root of the tree; . and .. and superfluous slashes are seen to. STORE_NO_MEMORY. */

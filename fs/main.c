@@ -1,4 +1,5 @@
 /* The program: finds the command that is meant and runs it. Under the name mount.tidfs or mount.fuse.tidfs it is a helper of mount(8). */
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,8 @@ static int refuse(const char *what) {
 
 int main(int argc, char **argv) {
     tzset();
-    (void)umask(umask(0) & 077); /* whatever it keeps from others, never what the owner himself needs of a store */
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that grows above ulimit -f is a full disk, and not the end */
+    (void)umask(umask(0) & 077);    /* whatever it keeps from others, never what the owner himself needs of a store */
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "tidfs";
     if (strcmp(name, "mount.tidfs") == 0 || strcmp(name, "mount.fuse.tidfs") == 0)

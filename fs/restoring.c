@@ -285,6 +285,11 @@ int restoring_run(const struct restoring *restoring) {
         size_t conflicts;
         (void)restore_plan_conflicts(plan, &conflicts);
         result.outcome = conflicts > 0 ? RESTORE_CONFLICT : restore_plan_empty(plan) ? RESTORE_NOTHING : RESTORE_DONE;
+        if (result.outcome == RESTORE_DONE && restore_plan_check(plan, &err) != STORE_OK) {
+            output_error("%s: %s", restoring->name, err.text);
+            restore_plan_free(plan);
+            return EXIT_FAILED;
+        }
     }
     if (!restoring->dry_run && result.outcome == RESTORE_DONE)
         correct_open_files(restoring, plan);

@@ -60,6 +60,8 @@ bool subject_find(struct subject *subject, const struct subject_options *options
     if (rc == 0 && path && !location->path)
         rc = error_set(&err, STORE_INVALID, "%s: not in a tree; name something below /head, /at/WHEN or /before/WHEN",
                        path);
+    if (rc == 0)
+        rc = locate_check_store(location, &err);
     if (rc == STORE_NOT_A_STORE && !options->store) {
         output_error("%s; name one, or a store with --store", err.text);
         return false;
@@ -89,7 +91,7 @@ bool subject_find_any(struct subject *subject, const char *path) {
         return found(locate_store(path, &subject->location, &err), &err);
     /* What is no mount either is most likely meant as a store: opening it will say what is wrong with it. */
     if (locate_path(path, &subject->location, &err) == 0)
-        return true;
+        return found(locate_check_store(&subject->location, &err), &err);
     return found(locate_store(path, &subject->location, &err), &err);
 }
 

@@ -32,6 +32,8 @@ static int plan_again(struct running *run, uint64_t base) {
         run->result->outcome = run->plan->conflict_count > 0   ? RESTORE_CONFLICT
                                : restore_plan_empty(run->plan) ? RESTORE_NOTHING
                                                                : RESTORE_DONE;
+    if (rc == STORE_OK && run->result->outcome == RESTORE_DONE)
+        rc = restore_plan_check(run->plan, run->err);
     return rc;
 }
 
@@ -60,6 +62,8 @@ static int explain(int rc, struct error *err) {
         return error_set(err, STORE_READ_ONLY, "the store is not open for writing; nothing was changed");
     case -EBUSY:
         return error_set(err, STORE_LOCKED, "another process writes the store; nothing was changed");
+    case -ESTALE:
+        return error_set(err, STORE_CONFLICT, "%s; nothing was changed", store_error_text(STORE_CONFLICT));
     case -ENOMEM:
         return error_set(err, STORE_NO_MEMORY, "out of memory; nothing was changed");
     case -E2BIG:

@@ -5,10 +5,10 @@
  * head_transaction, made of the head's own operations.
  *
  *     restore_plan_make ──▶ shown (dry run)
- *     restore_run: plan ──▶ head_transaction { still the base? else plan again; apply } ──▶ done, and what the kernel must forget
+ *     restore_run: plan, check ──▶ head_transaction { still the base? else plan and check again; apply } ──▶ done, and what the kernel must forget
  *
  * Invariants
- *  1. A plan with conflicts is never applied: nothing is changed then.
+ *  1. A plan with conflicts is never applied, nor one that restore_plan_check refuses: nothing is changed then.
  *  2. After a revert with nothing excluded, what the paths show differs in nothing from what they showed, but for ctimes.
  *  3. An object that is still there is moved and changed in place, never made anew; content is shared, not copied.
  *
@@ -85,6 +85,11 @@ void restore_plan_free(struct restore_plan *plan); /* NULL is legal */
 /* In ascending byte order of the change's new_path, or old_path if there is none. Valid as long as the plan. */
 const struct restore_step *restore_plan_steps(const struct restore_plan *plan, size_t *count);
 const struct restore_conflict *restore_plan_conflicts(const struct restore_plan *plan, size_t *count);
+/* STORE_OK if all contents that it puts in the place of others can be read; else an error that names the first that cannot be: STORE_CORRUPT, STORE_LOST,
+ * or why reading failed. Stored bytes are shared and not read when a plan is applied, so that it would put what is damaged in the place of what is good.
+ * Reads (and so checks) only bodies that are not in that place already: what is damaged there gets no worse. Contents of files that come where nothing is are
+ * not read, unless a repair put losses on record: nothing good goes for them. */
+int restore_plan_check(const struct restore_plan *plan, struct error *err);
 /* There is nothing to do at all (steps alone do not tell: times of directories are not worth one). */
 bool restore_plan_empty(const struct restore_plan *plan);
 /* What the transaction says: "revert PATH… to TID", "undo TID: MESSAGE"; below `text`, if that is not NULL, with the first line of each undone

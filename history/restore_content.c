@@ -104,19 +104,54 @@ int source_read(struct store *store, const struct source *source, size_t most, u
     return rc;
 }
 
-int source_check(struct store *store, const struct source *source) {
+/* The chunk of a file; NULL, with STORE_OK, if it cannot be told what that is. */
+static int chunk_known(struct store *store, const struct source *source, uint64_t number,
+                       struct chunk_version **chunk) {
+    int rc = store_chunk(store, source->oid, number, source->before, chunk);
+    if (rc != STORE_OK)
+        *chunk = NULL;
+    return store_error_is_damage(rc) ? STORE_OK : rc;
+}
+
+/* Whether some of the bytes of an extent come from the same body in `other`. *from: the first of its extents that may reach so far. */
+static bool shares_body(const struct extent *extent, const struct chunk *other, size_t *from) {
+    while (*from < other->count && other->extents[*from].start + other->extents[*from].length <= extent->start)
+        ++*from;
+    for (size_t i = *from; i < other->count && other->extents[i].start < extent->start + extent->length; i++) {
+        const struct body_ref *body = &other->extents[i].body;
+        if (body->file == extent->body.file && body->position == extent->body.position)
+            return true;
+    }
+    return false;
+}
+
+static int check_chunk(struct store *store, const struct chunk_version *chunk, const struct chunk_version *present,
+                       uint8_t *buffer) {
+    size_t from = 0;
+    int rc = STORE_OK;
+    for (size_t i = 0; rc == STORE_OK && i < chunk->chunk.count; i++) {
+        const struct extent *extent = &chunk->chunk.extents[i];
+        if (!present || !shares_body(extent, &present->chunk, &from))
+            rc = store_read_chunk(store, chunk, extent->start, extent->length, buffer);
+    }
+    return rc;
+}
+
+int source_check(struct store *store, const struct source *source, const struct source *present) {
     uint8_t *buffer = malloc(CHUNK_BYTES);
     uint64_t number;
     int rc = buffer ? STORE_OK : STORE_NO_MEMORY;
     for (uint64_t from = 0; rc == STORE_OK; from = number + 1) {
-        struct chunk_version *chunk;
+        struct chunk_version *chunk = NULL, *stays = NULL;
         rc = next_chunk(store, source, source, from, &number);
         if (rc == STORE_OK)
             rc = store_chunk(store, source->oid, number, source->before, &chunk);
-        if (rc == STORE_OK) {
-            rc = store_read_chunk(store, chunk, 0, CHUNK_BYTES, buffer);
-            store_release(store, chunk);
-        }
+        if (rc == STORE_OK && present->oid)
+            rc = chunk_known(store, present, number, &stays);
+        if (rc == STORE_OK)
+            rc = check_chunk(store, chunk, stays, buffer);
+        store_release(store, chunk);
+        store_release(store, stays);
     }
     free(buffer);
     return rc < 0 ? rc : STORE_OK;

@@ -49,7 +49,9 @@ static int settle_changed(struct draft *draft, const struct draft_node *now, con
         *changed &= ~(unsigned)CHANGED_CONTENT;
     if (*changed & CHANGED_CONTENT) {
         rc = node_same_content(draft, node, &present, &same);
-        if (rc == STORE_OK && same)
+        if (store_error_is_damage(rc)) /* so it is put; whether it can be, restore_plan_check says */
+            rc = STORE_OK;
+        else if (rc == STORE_OK && same)
             *changed &= ~(unsigned)CHANGED_CONTENT;
     }
     if (rc == STORE_OK && (*changed & CHANGED_XATTR)) {
@@ -290,10 +292,20 @@ int plan_settle(struct restore_plan *plan) {
 /* ---- damage ---- */
 
 static int name_damage(int rc, const char *path, struct error *err) {
-    return error_set(err, (enum store_error)rc, "%s: it cannot be put back: %s; nothing was changed",
-                     *path ? path : "the root directory",
-                     rc == STORE_LOST ? "some of what it was is lost, as `tidfs verify --repair` put on record"
-                                      : "some of what it was is damaged, of which `tidfs verify` tells more");
+    const char *place = *path ? path : "the root directory";
+    if (rc == STORE_LOST)
+        return error_set(err, STORE_LOST,
+                         "%s: it cannot be put back: some of what it was is lost, as `tidfs verify --repair` put on "
+                         "record; nothing was changed",
+                         place);
+    if (rc == STORE_CORRUPT)
+        return error_set(err, STORE_CORRUPT,
+                         "%s: it cannot be put back: some of what it was is damaged; nothing was changed; `tidfs "
+                         "verify` tells more, and `tidfs verify --repair` keeps what can still be read",
+                         place);
+    return error_set(err, (enum store_error)rc,
+                     "%s: it cannot be put back: what it was cannot be read: %s; nothing was changed", place,
+                     store_error_text(rc));
 }
 
 static int check_xattrs(struct store *store, const struct change_side *side, uint64_t before) {
@@ -328,21 +340,36 @@ int plan_name_damage(int rc, const struct change *change, struct error *err) {
     return name_damage(rc, change->new_path ? change->new_path : change->old_path, err);
 }
 
-/* Stored bytes are shared and not read, so that lost ones would take the place of what is there. Where a repair put some on record, they are looked for. */
-static int check_contents(const struct restore_plan *plan, struct error *err) {
+/* What the content of a step takes the place of; {0}: of nothing. False: no content is put there. */
+static bool content_put(const struct restore_plan *plan, const struct restore_step *step, struct source *present) {
+    const struct draft_node *node = step->node ? step->node : step->entry->plan;
+    *present = (struct source){0};
+    if (step->source == 0 || !S_ISREG(step->change.new.mode) || !node)
+        return false;
+    if (node->oid) {
+        *present = (struct source){node->oid, plan->draft.before};
+        return (node->changed & CHANGED_CONTENT) != 0; /* what stays as it is may well be lost */
+    }
+    if (step->entry && is_replacement(step->entry))
+        *present = (struct source){step->entry->now->oid, plan->draft.before};
+    return true;
+}
+
+int restore_plan_check(const struct restore_plan *plan, struct error *err) {
     struct store *store = plan->draft.store;
     struct storage_state state;
     int rc = storage_get_state(store_storage(store), &state);
-    for (size_t i = 0; rc == STORE_OK && state.losses && i < plan->step_count; i++) {
+    if (rc != STORE_OK)
+        return error_set(err, (enum store_error)rc, "%s", store_error_text(rc));
+    for (size_t i = 0; rc == STORE_OK && i < plan->step_count; i++) {
         const struct restore_step *step = &plan->steps[i];
         const struct source source = {step->source, step->source_before};
-        /* What stays as it is may well be lost. */
-        const struct draft_node *node = step->node ? step->node : step->entry->plan;
-        bool given = node && (!node->oid || (node->changed & CHANGED_CONTENT));
-        if (source.oid == 0 || !S_ISREG(step->change.new.mode) || !given)
+        struct source present;
+        if (!content_put(plan, step, &present) || (!present.oid && !state.losses))
             continue;
-        rc = source_check(store, &source);
-        rc = plan_name_damage(rc, &step->change, err);
+        rc = source_check(store, &source, &present);
+        if (rc != STORE_OK)
+            return name_damage(rc, step_path(step), err);
     }
     return rc;
 }
@@ -364,8 +391,6 @@ int restore_plan_make(struct store *store, uint64_t base, const struct restore_r
         if (rc == STORE_OK)
             rc = plan_settle(plan);
     }
-    if (rc == STORE_OK)
-        rc = check_contents(plan, &why);
     if (rc != STORE_OK) {
         restore_plan_free(plan);
         return error_set(err, (enum store_error)rc, "%s",

@@ -132,8 +132,9 @@ void draft_set_data(struct draft_node *node, uint8_t *data, size_t length);
 int source_same_content(struct store *store, const struct source *a, const struct source *b, bool *same);
 /* All of a file's content. STORE_TOO_BIG above `most`. */
 int source_read(struct store *store, const struct source *source, size_t most, uint8_t **data, size_t *length);
-/* STORE_OK if all of a file's content can be read: STORE_LOST, STORE_CORRUPT. Reads it. */
-int source_check(struct store *store, const struct source *source);
+/* STORE_OK if all of a file's content can be read, but for bodies that `present` ({0}: nothing) has in the same place: STORE_LOST, STORE_CORRUPT. Reads
+ * that much. */
+int source_check(struct store *store, const struct source *source, const struct source *present);
 /* malloc'ed and filled; empty if it has none. */
 int source_xattrs(struct store *store, const struct source *source, struct xattr_set **set);
 void xattrs_free(struct xattr_set *set); /* NULL is legal */

@@ -196,7 +196,13 @@ int body_files_open(const char *store_directory, bool writable, struct body_end 
     }
     if (writable) {
         rc = find_append_position(bodies, committed);
-        if (rc < 0)
+        if (rc == STORE_CORRUPT)
+            (void)error_set(
+                err, rc,
+                "%s: what stands for its newest file is no regular file: put the file itself there, or take "
+                "that away",
+                path);
+        else if (rc < 0)
             (void)error_set(err, rc, "cannot list %s: %s", path, store_error_text(rc));
     }
     free(path);
@@ -393,6 +399,14 @@ int body_files_read(struct body_files *bodies, const struct body_ref *ref, uint8
                   ref->length, ref->position);
         rc = STORE_CORRUPT;
     }
+    return rc;
+}
+
+int body_files_look(struct body_files *bodies, uint32_t number) {
+    struct file_use use;
+    int rc = use_file(bodies, number, &use);
+    if (rc == STORE_OK)
+        end_use(bodies, &use);
     return rc;
 }
 

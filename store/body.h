@@ -55,6 +55,9 @@ int body_files_append(struct body_files *bodies, const uint8_t *data, uint32_t l
  * errno says why. */
 int body_files_read(struct body_files *bodies, const struct body_ref *ref, uint8_t *buffer);
 
+/* Whether a body file can be opened: STORE_ABSENT if there is none, STORE_CORRUPT if it is no regular file, else why not, which is logged. */
+int body_files_look(struct body_files *bodies, uint32_t number);
+
 /* Makes everything durable that was appended before the call, and fills *end for the caller's commit. STORE_IO whenever a sync failed. */
 int body_files_flush(struct body_files *bodies, struct body_end *end);
 

@@ -50,6 +50,8 @@ const char *store_error_text(int code) {
         return "no such object";
     case STORE_LOST:
         return "lost, as `tidfs verify --repair` put on record";
+    case STORE_CONFLICT:
+        return "another process has written the store meanwhile: was the store's file \"lock\" removed?";
     }
     return "unknown error";
 }
@@ -79,6 +81,7 @@ int store_error_errno(int code) {
     case STORE_EXISTS:
         return EEXIST;
     case STORE_PACKED:
+    case STORE_CONFLICT:
         return ESTALE;
     case STORE_INVALID:
         return EINVAL;
@@ -96,6 +99,7 @@ int store_error_from_errno(int saved_errno) {
     switch (saved_errno) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
         return STORE_FULL;
     case EROFS:
     case EACCES:

@@ -18,7 +18,7 @@ enum store_error {
     STORE_NO_MEMORY = -1,    /* an allocation failed */
     STORE_IO = -2,           /* a system or SQLite call failed: the disk, not the data */
     STORE_CORRUPT = -3,      /* a checksum, a record or a reference is wrong */
-    STORE_FULL = -4,         /* no space or no quota left below the store */
+    STORE_FULL = -4,         /* no space or no quota left below the store, or for a file */
     STORE_LOCKED = -5,       /* another process writes this store */
     STORE_READ_ONLY = -6,    /* opened for reading, or the disk below is read-only */
     STORE_NEWER_FORMAT = -7, /* written by a later tidfs */
@@ -29,6 +29,7 @@ enum store_error {
     STORE_TOO_BIG = -12,     /* a name, value or size above the format's limit */
     STORE_NO_OBJECT = -13,   /* no such object in any transaction */
     STORE_LOST = -14,        /* lost, as a repair put on record: what is left is sound, and this will not come back */
+    STORE_CONFLICT = -15,    /* another process has committed to the store beside the one that holds the lock */
 };
 
 /* One failure, told to a person. Filled by functions that take a `struct error *` (NULL is legal
@@ -47,13 +48,13 @@ int error_set(struct error *err, enum store_error code, const char *format, ...)
 const char *store_error_text(int code);
 
 /* The one mapping to errno: a positive errno for a negative code, 0 for STORE_OK, ENOENT for
- * STORE_ABSENT. STORE_PACKED is ESTALE, STORE_CORRUPT and STORE_LOST are EIO. */
+ * STORE_ABSENT. STORE_PACKED and STORE_CONFLICT are ESTALE, STORE_CORRUPT and STORE_LOST are EIO. */
 int store_error_errno(int code);
 
 /* Whether that one thing cannot be told, and others can: STORE_CORRUPT, STORE_LOST. */
 bool store_error_is_damage(int code);
 
-/* The store error that fits a failed system call's errno (ENOSPC, EDQUOT -> STORE_FULL; EROFS,
+/* The store error that fits a failed system call's errno (ENOSPC, EDQUOT, EFBIG -> STORE_FULL; EROFS,
  * EACCES, EPERM -> STORE_READ_ONLY; ENOMEM -> STORE_NO_MEMORY; EBUSY -> STORE_LOCKED; the rest STORE_IO). */
 int store_error_from_errno(int saved_errno);
 

@@ -97,11 +97,16 @@ void head_throttle(struct head *head) {
 
 /* ---- committing ---- */
 
+/* Of a head that failed for good. */
+static int failure(const struct head *head) {
+    return head->refusal == STORE_CONFLICT ? -ESTALE : -EIO;
+}
+
 /* Seals. *number is what was taken or would have been. */
 static int take(struct head *head, struct batch **batch, uint64_t *number) {
     head_lock(head);
     *number = head->number;
-    int rc = head->failed ? -EIO : batch_seal(head, batch);
+    int rc = head->failed ? failure(head) : batch_seal(head, batch);
     if (rc < 0)
         head->number++; /* the attempt counts: what was pending goes with the next */
     if (rc == 0) {
@@ -195,7 +200,7 @@ int head_commit(struct head *head, uint64_t *tid) {
         head->refused = number;
         head->refused_code = rc;
         /* A head that failed for good does not try again, and there is nothing to try if all is taken back. */
-        if (rc != -EIO && !head->changing)
+        if (rc != -EIO && rc != -ESTALE && !head->changing)
             head->deadline_ns = head_monotonic() + RETRY_NS;
     }
     pthread_cond_broadcast(&head->done);

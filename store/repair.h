@@ -16,9 +16,10 @@
  *    is free, else to /lost+found as `#OID`, directories with all below them.
  *  - A name whose object is lost: it goes.
  *  - A transaction's record lost: its time is taken from the index, or its place is kept without a time; its user and message are gone.
+ *  - A tag lost: it is gone; its name is told if it can be read.
  *  - The newest transactions, where their part of the log is damaged: what of them is right is kept, and the rest is lost. One of which nothing is
  *    left is missing from history; that is told.
- *  - Indexes, marks, counters and the table of contents are made again. An identity that cannot be read is made anew.
+ *  - Indexes, marks, counters and the table of contents are made again. An identity that cannot be read is made anew. The directory of body files is not: without it a repair is refused.
  *
  * Invariants
  *  1. Nothing is changed before the new database is complete, verified and durable. The exchange is one rename: at any other moment

@@ -36,7 +36,7 @@ static bool is_oid(uint64_t oid) {
 
 #ifndef NDEBUG /* only assertions use it */
 static bool is_result(int rc) {
-    return rc <= STORE_ABSENT && rc >= STORE_LOST;
+    return rc <= STORE_ABSENT && rc >= STORE_CONFLICT;
 }
 #endif
 

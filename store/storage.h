@@ -274,7 +274,7 @@ int storage_body_append(struct storage *storage, const uint8_t *data, uint32_t l
 int storage_body_reserve(struct storage *storage, uint64_t count, uint64_t *first);
 
 /* Commits. The transaction's seq is base + 1, its tid max(tid of wall, last tid + 1). *done (may be NULL) is filled and the caller's.
- * On any error nothing was written and the storage is at its last good transaction. */
+ * On any error nothing was written and the storage is at its last good transaction. STORE_CONFLICT: base is not the last transaction. */
 int storage_commit(struct storage *storage, const struct commit *commit, struct transaction *done);
 
 /* The newest transaction with tid < `tid`; STORE_ABSENT if none. Cost: one indexed read. */

@@ -56,6 +56,7 @@ static void sqlite_close(struct storage *base) {
         checkpointer_stop(storage->checkpointer);
     connection_pool_release(&storage->readers);
     connection_close(storage->writer); /* last, for SQLite empties and removes the WAL with the last connection */
+    place_release(&storage->place);
     body_files_close(storage->bodies);
     (void)pthread_mutex_destroy(&storage->writer_mutex);
     if (storage->lock >= 0)
@@ -124,7 +125,7 @@ static int open_writer(struct sqlite_storage *storage, struct error *err) {
     if (rc != STORE_OK)
         return full && rc == STORE_LOCKED ? tell_full(storage, err) : rc;
     /* SQLite needs no more room than its files have already, if they are there; if not, its own words for that help nobody. */
-    rc = connection_open(storage->path, CONNECTION_WRITE, full ? NULL : storage->log, &storage->writer, err);
+    rc = connection_open_at(&storage->place, CONNECTION_WRITE, full ? NULL : storage->log, &storage->writer, err);
     if (full && (rc == STORE_FULL || rc == STORE_IO))
         rc = tell_full(storage, err);
     if (rc != STORE_OK)
@@ -146,6 +147,20 @@ static int open_writer(struct sqlite_storage *storage, struct error *err) {
     return STORE_OK;
 }
 
+int sqlite_check_place(struct sqlite_storage *storage) {
+    int rc =
+        storage->place.path ? place_is_held(&storage->place) : STORE_OK; /* no path: a database that is being made */
+    bool displaced = rc == STORE_ABSENT;
+    if (atomic_exchange(&storage->displaced, displaced) != displaced && displaced)
+        log_write(storage->log, LOG_LEVEL_ERROR,
+                  "%s was replaced or removed while it is in use: put it back, or end all that uses the store, and "
+                  "begin again",
+                  storage->path);
+    if (rc < 0)
+        log_write(storage->log, LOG_LEVEL_ERROR, "cannot look at %s: %s", storage->path, store_error_text(rc));
+    return displaced ? STORE_LOCKED : rc;
+}
+
 int sqlite_writer_take(struct sqlite_storage *storage, struct connection **writer) {
     sqlite_use_room(storage);
     (void)pthread_mutex_lock(&storage->writer_mutex);
@@ -155,13 +170,13 @@ int sqlite_writer_take(struct sqlite_storage *storage, struct connection **write
         return refused;
     }
     struct error err = {0};
-    int rc = storage->writer ? STORE_OK : open_writer(storage, &err);
-    if (rc != STORE_OK) {
-        (void)pthread_mutex_unlock(&storage->writer_mutex);
+    int rc = sqlite_check_place(storage);
+    if (rc == STORE_OK && !storage->writer && (rc = open_writer(storage, &err)) != STORE_OK)
         log_write(storage->log, LOG_LEVEL_ERROR, "%s", err.text);
-    } else {
+    if (rc == STORE_OK)
         *writer = storage->writer;
-    }
+    else
+        (void)pthread_mutex_unlock(&storage->writer_mutex);
     return rc;
 }
 
@@ -290,6 +305,7 @@ static int check_with_reader(struct sqlite_storage *storage, struct error *err) 
 static void set_readers(struct sqlite_storage *storage, enum connection_kind kind, struct log *log) {
     connection_pool_release(&storage->readers);
     int rc = connection_pool_init(&storage->readers, storage->path, kind, log);
+    storage->readers.place = &storage->place;
     assert(rc == STORE_OK);
     (void)rc;
 }
@@ -396,6 +412,7 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     storage->log = options->log;
     storage->writable = options->writable;
     storage->lock = -1;
+    storage->place = PLACE_NONE;
     /* Connections are opened later too, from wherever we are then. */
     const char *name = database ? strrchr(database, '/') : NULL;
     if (name)
@@ -419,6 +436,13 @@ int sqlite_open_database(const char *directory, const char *database, const stru
         return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", directory);
     }
     int rc = check_files(directory, storage->path, err);
+    if (rc == STORE_OK)
+        rc = place_take(&storage->place, storage->path, err);
+    storage->readers.place = &storage->place;
+    /* Of a reader too, for the first connection decides for all of a process how those files are opened; but it can do without. */
+    int made = rc == STORE_OK ? sqlite_wal_make_writable(storage->path, options->writable ? err : NULL) : STORE_OK;
+    if (rc == STORE_OK && options->writable)
+        rc = made;
     if (rc == STORE_OK)
         rc = options->writable ? open_for_writing(storage, err) : open_readers(storage, err);
     if (rc == STORE_OK)

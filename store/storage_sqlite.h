@@ -29,6 +29,7 @@
 #include "store/storage.h"
 #include "store/storage_sqlite_checkpoint.h"
 #include "store/storage_sqlite_connection.h"
+#include "store/storage_sqlite_place.h"
 #include "store/storage_sqlite_row.h"
 
 struct sqlite_storage {
@@ -36,6 +37,8 @@ struct sqlite_storage {
     struct log *log;
     char *directory;
     char *path; /* of tidfs.db */
+    struct place place;
+    _Atomic bool displaced; /* as was told */
     bool writable;
     /* reader_lock_acquire's, while reading without the database's own locks on a disk that was full; else -1. Changed under writer_mutex. */
     _Atomic int lock;
@@ -53,6 +56,10 @@ struct sqlite_storage {
 static inline struct sqlite_storage *sqlite_storage_of(struct storage *storage) {
     return (struct sqlite_storage *)storage;
 }
+
+/* STORE_LOCKED if another database was put in the place of this one, or it was removed, which is told in the log once: what is written would be lost, and what
+ * is read may not be what there is. What waits can be tried again. Else STORE_OK, or an error, told too. */
+int sqlite_check_place(struct sqlite_storage *storage);
 
 /* Locks writer_mutex and gives the writing connection. On error nothing is locked. */
 int sqlite_writer_take(struct sqlite_storage *storage, struct connection **writer);
@@ -122,13 +129,14 @@ int sqlite_tag_list(struct storage *storage, struct tag **tags, size_t *count);
 /* The path that an object has, or had last: where it begins in `text`, or NULL if it hangs on nothing. */
 const char *sqlite_newest_path(struct connection *reader, uint64_t oid, char text[VERIFY_PATH_MAX]);
 
-/* storage_sqlite_loss_text.c: what a loss means for people. Nothing is said of one that only follows from others. */
+/* storage_sqlite_loss_text.c: what losses mean for people. */
 struct loss_teller {
     struct connection *reader;
     void (*told)(void *context, const struct verify_problem *what);
     void *context;
 };
-void loss_tell(const struct loss_teller *teller, const struct loss *loss);
+/* Tells each that has an id from `first` on, a sentence each; a great many that only follow from others in one sentence. */
+void loss_tell_all(const struct loss_teller *teller, const struct loss_list *losses, uint64_t first);
 /* A sentence about the newest path of an object; oid 0: about none. */
 void loss_teller_say(const struct loss_teller *teller, uint64_t oid, const char *text);
 

@@ -74,7 +74,9 @@ static int begin(struct commit_run *run) {
         rc = state_row_get(run->writer, &run->state);
     if (rc != STORE_OK)
         return rc;
-    if (commit->base != run->state.last_seq || commit->next_oid < run->state.next_oid)
+    if (commit->base != run->state.last_seq)
+        return STORE_CONFLICT;
+    if (commit->next_oid < run->state.next_oid)
         return STORE_INVALID;
     run->done->seq = commit->base + 1;
     run->done->base = commit->base;

@@ -39,7 +39,7 @@ static void *map_with_room(void *address, size_t length, int protection, int fla
     if (protection & PROT_WRITE)
         while ((rc = fallocate(fd, 0, offset, (off_t)length)) < 0 && errno == EINTR)
             ;
-    if (rc < 0 && (errno == ENOSPC || errno == EDQUOT)) /* others: a disk that cannot do this */
+    if (rc < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) /* others: a disk that cannot do this */
         return MAP_FAILED;
     return mmap(address, length, protection, flags, fd, offset);
 }
@@ -190,10 +190,16 @@ static void set_limits(sqlite3 *db) {
     static const struct {
         int limit, most;
     } limits[] = {
-        {SQLITE_LIMIT_LENGTH, 16 << 20}, /* a row: a chunk's record, of an extent for each byte, takes 8 MiB */
-        {SQLITE_LIMIT_SQL_LENGTH, 16384},       {SQLITE_LIMIT_COLUMN, 32},          {SQLITE_LIMIT_EXPR_DEPTH, 50},
-        {SQLITE_LIMIT_COMPOUND_SELECT, 8},      {SQLITE_LIMIT_FUNCTION_ARG, 8},     {SQLITE_LIMIT_ATTACHED, 0},
-        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 64}, {SQLITE_LIMIT_VARIABLE_NUMBER, 16}, {SQLITE_LIMIT_TRIGGER_DEPTH, 0},
+        {SQLITE_LIMIT_LENGTH, CONNECTION_ROW_BYTES},
+        {SQLITE_LIMIT_SQL_LENGTH, 16384},
+        {SQLITE_LIMIT_COLUMN, 32},
+        {SQLITE_LIMIT_EXPR_DEPTH, 50},
+        {SQLITE_LIMIT_COMPOUND_SELECT, 8},
+        {SQLITE_LIMIT_FUNCTION_ARG, 8},
+        {SQLITE_LIMIT_ATTACHED, 0},
+        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 64},
+        {SQLITE_LIMIT_VARIABLE_NUMBER, 16},
+        {SQLITE_LIMIT_TRIGGER_DEPTH, 0},
         {SQLITE_LIMIT_WORKER_THREADS, 0},
     };
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
@@ -265,6 +271,28 @@ int connection_open(const char *path, enum connection_kind kind, struct log *log
     }
     *out = connection;
     return STORE_OK;
+}
+
+int connection_open_at(const struct place *place, enum connection_kind kind, struct log *log, struct connection **out,
+                       struct error *err) {
+    struct error why = {0};
+    struct connection *connection;
+    int rc = connection_open(place->path, kind, log, &connection, err);
+    if (rc != STORE_OK)
+        return rc;
+    rc = place_is_found(place);
+    if (rc == STORE_OK) {
+        *out = connection;
+        return STORE_OK;
+    }
+    connection_close(connection);
+    if (rc == STORE_ABSENT)
+        rc = error_set(&why, STORE_IO, "%s is not the database that was opened: it was moved or replaced", place->path);
+    else
+        (void)error_set(&why, (enum store_error)rc, "cannot look at %s: %s", place->path, store_error_text(rc));
+    if (log)
+        log_write(log, LOG_LEVEL_ERROR, "%s", why.text);
+    return error_set(err, (enum store_error)rc, "%s", why.text);
 }
 
 void connection_close(struct connection *connection) {
@@ -339,7 +367,8 @@ static int take_any(struct connection_pool *pool, struct connection **connection
     if (*connection)
         return STORE_OK;
 
-    int rc = connection_open(pool->path, kind, pool->log, connection, NULL);
+    int rc = pool->place ? connection_open_at(pool->place, kind, pool->log, connection, NULL)
+                         : connection_open(pool->path, kind, pool->log, connection, NULL);
     if (rc != STORE_OK) {
         (void)pthread_mutex_lock(&pool->mutex);
         pool->count--;

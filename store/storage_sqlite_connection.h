@@ -19,6 +19,7 @@
 
 #include "store/error.h"
 #include "store/log.h"
+#include "store/storage_sqlite_place.h"
 #include "store/storage_sqlite_statement.h"
 
 #define DATABASE_FILE "tidfs.db"
@@ -28,6 +29,9 @@ enum connection_kind {
     CONNECTION_READ_IMMUTABLE, /* takes no locks: for a database that nobody can write to */
     CONNECTION_WRITE,
 };
+
+#define CONNECTION_ROW_BYTES                                                                                           \
+    16777216 /* the largest row that is read: a chunk's record, of an extent for each byte, takes 8 MiB */
 
 struct connection {
     sqlite3 *db;
@@ -51,6 +55,9 @@ bool connection_disk_full(const char *path);
 /* Failures are logged, and told in err. */
 int connection_open(const char *path, enum connection_kind kind, struct log *log, struct connection **connection,
                     struct error *err);
+/* The same, by the path of a place that was taken: STORE_IO if that does not lead there any more. */
+int connection_open_at(const struct place *place, enum connection_kind kind, struct log *log,
+                       struct connection **connection, struct error *err);
 /* NULL is legal. */
 void connection_close(struct connection *connection);
 
@@ -73,7 +80,8 @@ int connection_rollback(struct connection *connection);
 int connection_check_horizon(struct connection *connection, uint64_t before);
 
 struct connection_pool {
-    const char *path; /* the owner's */
+    const char *path;          /* the owner's */
+    const struct place *place; /* the owner's: where all connections must lead; NULL: wherever the path does */
     struct log *log;
     pthread_mutex_t mutex;     /* guards all below */
     enum connection_kind kind; /* only who calls connection_pool_change may read it without the mutex */

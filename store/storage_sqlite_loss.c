@@ -1,6 +1,8 @@
 #include "store/storage_sqlite_loss.h"
 #include "store/array.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/storage_sqlite_row.h"
@@ -126,6 +128,10 @@ bool loss_list_has_body(const struct loss_list *list, uint64_t file, uint64_t po
             return true;
     }
     return false;
+}
+
+size_t loss_tag_key(uint64_t id, char key[LOSS_TAG_KEY_SIZE]) {
+    return (size_t)snprintf(key, LOSS_TAG_KEY_SIZE, LOSS_TAG_KEY "%" PRIu64, id);
 }
 
 bool loss_list_explains(const struct loss_list *list, uint64_t oid, uint64_t seq) {

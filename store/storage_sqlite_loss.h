@@ -22,13 +22,22 @@ enum loss_kind {
     LOSS_TIME = 3,    /* when transaction seq was; its tid only tells its place */
     LOSS_BODY =
         4, /* a body: oid is its file, seq its position, until its length, as in struct body_ref; part: an object that has it */
-    LOSS_NOTED = 5, /* what is left of oid (0: of the transaction) does not agree with itself in transaction seq */
+    LOSS_NOTED =
+        5, /* what is left of oid (0: of the transaction) does not agree with itself in transaction seq; part: enum loss_noted */
+    LOSS_TAG =
+        6, /* a tag, of the name that `meta` has under loss_tag_key; without one: tags of unknown names, if any */
 };
 
 /* What is wrong with the names of a directory. */
 enum loss_names {
     LOSS_NAMES_MISSING = 0, /* those that are found are right */
     LOSS_NAMES_OLD = 1,     /* also, those that live until `until` or longer may have ended before */
+};
+
+/* What of a transaction does not agree. */
+enum loss_noted {
+    LOSS_NOTED_CHANGES = 0,
+    LOSS_NOTED_RECORD = 1, /* its row is made up: its user and message are gone */
 };
 
 #define FORMAT_WITH_LOSSES 2 /* the version of a store that has the table */
@@ -64,6 +73,10 @@ bool loss_list_hides_names(const struct loss_list *list, uint64_t directory, uin
 bool loss_list_doubts_name(const struct loss_list *list, uint64_t directory, uint64_t before, uint64_t died);
 bool loss_list_has_time(const struct loss_list *list, uint64_t seq);
 bool loss_list_has_body(const struct loss_list *list, uint64_t file, uint64_t position, uint64_t length);
+/* The key of `meta` under which the name of a lost tag is; id: the loss's. Returns its length. */
+#define LOSS_TAG_KEY      "lost_tag_"
+#define LOSS_TAG_KEY_SIZE (sizeof LOSS_TAG_KEY + 20)
+size_t loss_tag_key(uint64_t id, char key[LOSS_TAG_KEY_SIZE]);
 /* True if oid (0: the transaction) is known not to be whole in transaction seq. */
 bool loss_list_explains(const struct loss_list *list, uint64_t oid, uint64_t seq);
 

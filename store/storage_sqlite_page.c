@@ -305,7 +305,7 @@ struct page {
     const uint8_t *bytes;
 };
 
-/* One cell; a cell that makes no sense is passed over. */
+/* One cell. STORE_ABSENT: it makes no sense. */
 static int scan_cell(struct page_file *file, const struct page *page, uint8_t type, size_t at,
                      const struct taker *taker) {
     const uint8_t *cell = page->bytes + at, *end = page->bytes + USABLE;
@@ -316,18 +316,18 @@ static int scan_cell(struct page_file *file, const struct page *page, uint8_t ty
     if (type == PAGE_INDEX_INTERIOR)
         cell += 4;
     if (cell >= end || (took = get_varint(cell, end, &length)) == 0)
-        return STORE_OK;
+        return STORE_ABSENT;
     cell += took;
     if (row.has_rowid) {
         if ((took = get_varint(cell, end, &row.rowid)) == 0)
-            return STORE_OK;
+            return STORE_ABSENT;
         cell += took;
     }
     if (owner != OWNER_UNKNOWN && owner != OWNER_FREE)
         row.root = file->roots[owner - 1];
     if (length > PAYLOAD_MAX || !gather(file, cell, end, (size_t)length, row.has_rowid) ||
         !decode_record(file->payload, (size_t)length, &row))
-        return STORE_OK;
+        return STORE_ABSENT;
     return taker->row(taker->context, &row);
 }
 
@@ -366,8 +366,8 @@ int page_file_scan(struct page_file *file, int (*row)(void *context, const struc
             size_t cells = cell_count(file->page, header_of(number), types[i], &pointers);
             for (size_t cell = 0; cell < cells; cell++) {
                 size_t at = get2(file->page + pointers + 2 * cell);
-                int rc = at < USABLE ? scan_cell(file, &page, types[i], at, &taker) : STORE_OK;
-                if (rc != STORE_OK)
+                int rc = at < USABLE ? scan_cell(file, &page, types[i], at, &taker) : STORE_ABSENT;
+                if (rc != STORE_OK && rc != STORE_ABSENT)
                     return rc;
             }
         }
@@ -403,6 +403,8 @@ static int walk_page(struct walk *walk, uint64_t number, int depth) {
             rc = walk_page(walk, get4(bytes + at), depth + 1);
         if (rc == STORE_OK)
             rc = scan_cell(file, &page, type, at, &walk->taker);
+        if (rc == STORE_ABSENT)
+            rc = walk->taker.row(walk->taker.context, NULL);
     }
     if (rc == STORE_OK && type == PAGE_INDEX_INTERIOR)
         rc = walk_page(walk, get4(bytes + 8), depth + 1);

@@ -51,7 +51,7 @@ bool page_file_knows_free(const struct page_file *file);
 /* True if the pages that lead to a table's last row are all right, so that no row is missing behind the last one that a scan finds. */
 bool page_file_has_end(struct page_file *file, uint32_t root);
 
-/* The entries of an index in its order, from the page `root` on. `row` is given NULL where a page cannot be believed, between the entries beside
+/* The entries of an index in its order, from the page `root` on. `row` is given NULL where a page or an entry cannot be believed, between the entries beside
  * what it had: between two entries without such a NULL nothing is missing. */
 int page_file_walk(struct page_file *file, uint32_t root, int (*row)(void *context, const struct page_row *row),
                    void *context);

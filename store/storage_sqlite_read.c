@@ -11,9 +11,12 @@ int sqlite_get_state(struct storage *base, struct storage_state *state) {
     struct sqlite_storage *storage = sqlite_storage_of(base);
     struct connection *reader;
     struct state_row row;
+    int rc = storage->writable ? STORE_OK : sqlite_check_place(storage); /* who writes asks before each commit */
+    if (rc != STORE_OK)
+        return rc == STORE_LOCKED ? STORE_IO : rc;
     sqlite_use_room(storage);                 /* here, for who shares a store asks for its state now and then */
     connection_pool_renew(&storage->readers); /* for what others have committed */
-    int rc = connection_pool_take(&storage->readers, &reader);
+    rc = connection_pool_take(&storage->readers, &reader);
     if (rc != STORE_OK)
         return rc;
     rc = state_row_get(reader, &row);

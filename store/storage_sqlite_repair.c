@@ -17,6 +17,8 @@
 #define REPAIRED ".repaired"
 #define MERGED   ".merged"
 
+#define NAMES_MOST 100 /* names that are lost, told one by one */
+
 struct paths {
     const char *directory; /* where the repair works: the store's, or another to tell only */
     char *database, *repaired, *merged;
@@ -234,6 +236,26 @@ static int put_on_record(struct repair *repair, struct storage *storage) {
     return rc;
 }
 
+/* Names that were found in damaged rows or in indexes, of entries that are not left, and that are not back. */
+static int note_lost_names(struct repair *repair) {
+    uint64_t others = 0;
+    sqlite3_stmt *statement;
+    int rc = statement_get(repair->db, STATEMENT_HINT_NAMES_LOST, NULL, 0, &statement);
+    for (uint64_t told = 0; rc == STORE_OK && (rc = statement_step(repair->db, statement)) == STORE_OK; told++) {
+        struct value name = column_value(statement, 1);
+        if (name.kind != VALUE_BLOB || !entry_name_is_sane(name.bytes, name.length))
+            continue;
+        if (told < NAMES_MOST)
+            rc = repair_note(repair, column_integer(statement, 0), "the name %.*s in it, of now or of before, is lost",
+                             (int)name.length, (const char *)name.bytes);
+        else
+            others++;
+    }
+    statement_reset(statement);
+    rc = rc == STORE_ABSENT ? STORE_OK : rc;
+    return rc == STORE_OK && others > 0 ? repair_note(repair, 0, "%" PRIu64 " more names are lost", others) : rc;
+}
+
 static int open_repaired(struct repair *repair, const char *path, struct storage **storage, struct error *err) {
     const struct storage_open_options options = {.writable = true, .log = repair->options->log};
     return sqlite_open_database(repair->directory, path, &options, storage, err);
@@ -254,12 +276,16 @@ static int complete(struct repair *repair, const char *path, struct error *err) 
             return rc;
         rc = repair_head(repair, storage);
         if (rc == STORE_OK)
+            rc = note_lost_names(repair);
+        if (rc == STORE_OK)
             rc = storage_verify(storage, &options, &repair->result->left);
         storage_close(storage);
     }
     return rc == STORE_OK
                ? rc
-               : error_set(err, (enum store_error)rc, "cannot repair %s: %s", repair->directory, store_error_text(rc));
+               : error_set(err, (enum store_error)rc, "cannot repair %s: %s", repair->directory,
+                           rc == STORE_READ_ONLY ? "one of its files, of bodies/ perhaps, may not be read or written"
+                                                 : store_error_text(rc));
 }
 
 /* ---- what is told ---- */
@@ -271,9 +297,8 @@ static int tell_all(struct repair *repair, uint64_t first_loss) {
     if (!repair->options->told)
         return STORE_OK;
     int rc = loss_list_load(repair->db, &losses);
-    for (size_t i = 0; i < losses.count && rc == STORE_OK; i++)
-        if (losses.items[i].id >= first_loss)
-            loss_tell(&teller, &losses.items[i]);
+    if (rc == STORE_OK)
+        loss_tell_all(&teller, &losses, first_loss);
     for (size_t i = 0; i < repair->note_count && rc == STORE_OK; i++)
         loss_teller_say(&teller, repair->notes[i].oid, repair->notes[i].text);
     loss_list_release(&losses);
@@ -313,14 +338,20 @@ static void release_paths(struct paths *paths) {
     free(paths->merged);
 }
 
-/* The directory of body files can be made anew; what was in it is told of as lost. */
-static int make_bodies(const struct repair *repair, struct error *err) {
+/* Without the directory all contents in body files would be put on record as lost, for ever, where it is perhaps only not mounted, or was not copied. */
+static int check_bodies(const struct repair *repair, struct error *err) {
     char *path = NULL;
     if (asprintf(&path, "%s/" BODY_DIRECTORY, repair->directory) < 0)
         return error_set(err, STORE_NO_MEMORY, "no memory to repair %s", repair->directory);
-    int rc = repair->options->scratch || mkdir(path, 0700) == 0 || errno == EEXIST
-                 ? STORE_OK
-                 : error_set(err, (enum store_error)store_error_from_errno(errno), "cannot make %s: %s", path,
+    int rc = STORE_OK;
+    if (access(path, F_OK) < 0)
+        rc = errno == ENOENT
+                 ? error_set(
+                       err, STORE_NOT_A_STORE,
+                       "%s is missing: put it back; or make an empty directory there, if all contents in it are to be "
+                       "given up as lost",
+                       path)
+                 : error_set(err, (enum store_error)store_error_from_errno(errno), "cannot look at %s: %s", path,
                              strerror(errno));
     free(path);
     return rc;
@@ -328,7 +359,7 @@ static int make_bodies(const struct repair *repair, struct error *err) {
 
 static int run(struct repair *repair, struct paths *paths, struct error *err) {
     struct repair_log *log = &repair->log;
-    int rc = make_bodies(repair, err);
+    int rc = check_bodies(repair, err);
     if (rc == STORE_OK && !log->merged)
         rc = repair_merge_log(paths->database, paths->merged, log, err);
     if (rc == STORE_OK)

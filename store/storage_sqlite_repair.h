@@ -16,6 +16,9 @@
  * A damaged log is taken in two steps: up to its first damaged frame, where all that was found then is right and complete, if the database was; and to its
  * end, where pages may be older than they should be. Rows that moved to a page that is lost are still in the older one.
  *
+ * Seqs are believed as far as revision ids reach, for each transaction takes one at least (storage_sqlite_repair_order.c). Numbers near the ends of their
+ * ranges are believed nowhere, for the repaired store would have none left.
+ *
  * Until the head's, all work is one SQLite transaction in a database that nobody else knows.
  */
 #ifndef TIDFS_STORE_STORAGE_SQLITE_REPAIR_H
@@ -26,6 +29,11 @@
 #include "store/tid.h"
 
 #define REPAIR_UUID_SIZE 37
+
+/* No store gets this far: what is above is nonsense, even under a right checksum. */
+#define BELIEVED_ID_MAX    (OID_MAX / 2)
+#define BELIEVED_INDEX_MAX (INT64_MAX / 2)
+#define BELIEVED_TID_MAX   (TID_MAX - (INT64_C(1) << 51)) /* a year before the end of time */
 
 /* Said to the caller when all is done: they name paths, which are known only then. */
 struct repair_note {
@@ -58,6 +66,7 @@ struct repair {
     bool log_damaged; /* pages, and so the state that was found, may be older ones */
     uint64_t
         names_seq; /* entries that live after this transaction, as was found, may have ended: their pages may be older ones */
+    uint64_t pages;      /* of the damaged database */
     uint64_t unreadable; /* pages of the damaged one that the disk would not give */
     bool state_found, uuid_found;
     bool has_end; /* no revision is missing behind the last one that was found, if the log is whole */

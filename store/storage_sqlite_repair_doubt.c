@@ -32,17 +32,24 @@ int doubt_add(struct history *history, uint64_t seq, uint64_t missing) {
     return STORE_OK;
 }
 
+int doubt_can_have(struct history *history, uint64_t seq, uint64_t first, uint64_t end, bool *can) {
+    uint64_t from = 0, until = UINT64_MAX;
+    struct value keys[] = {value_integer(seq), value_integer(seq + 1)};
+    int rc = STORE_OK;
+    if (!oid_set_has(&history->made, seq))
+        rc = statement_integer(history->db, STATEMENT_FIRST_REVISION, &keys[0], 1, &from);
+    if (rc >= 0 && !oid_set_has(&history->made, seq + 1))
+        rc = statement_integer(history->db, STATEMENT_FIRST_REVISION, &keys[1], 1, &until);
+    *can = from < end && until > first;
+    return rc == STORE_ABSENT ? STORE_OK : rc;
+}
+
 int doubt_range(struct history *history, uint64_t first, uint64_t end, uint64_t first_seq, uint64_t last_seq) {
-    int rc = last_seq - first_seq <= MISSING_MAX ? STORE_OK : STORE_CORRUPT;
+    int rc = STORE_OK;
     for (uint64_t seq = first_seq; seq <= last_seq && rc == STORE_OK; seq++) {
-        uint64_t from = 0, until = UINT64_MAX;
-        struct value keys[] = {value_integer(seq), value_integer(seq + 1)};
-        if (!oid_set_has(&history->made, seq))
-            rc = statement_integer(history->db, STATEMENT_FIRST_REVISION, &keys[0], 1, &from);
-        if (rc >= 0 && !oid_set_has(&history->made, seq + 1))
-            rc = statement_integer(history->db, STATEMENT_FIRST_REVISION, &keys[1], 1, &until);
-        rc = rc == STORE_ABSENT ? STORE_OK : rc;
-        if (rc == STORE_OK && from < end && until > first)
+        bool can = false;
+        rc = doubt_can_have(history, seq, first, end, &can);
+        if (rc == STORE_OK && can)
             rc = doubt_add(history, seq, end - first);
     }
     return rc;

@@ -691,8 +691,9 @@ static int commit_repair(struct head_repair *head) {
     struct repair_result *result = head->repair->result;
     struct transaction done = {0};
     (void)snprintf(message, sizeof message,
-                   "repair: %" PRIu64 " losses on record, %" PRIu64 " objects placed, %" PRIu64 " names removed",
-                   result->losses, result->placed, result->removed);
+                   "repair: %" PRIu64 " loss%s on record, %" PRIu64 " object%s placed, %" PRIu64 " name%s removed",
+                   result->losses, result->losses == 1 ? "" : "es", result->placed, result->placed == 1 ? "" : "s",
+                   result->removed, result->removed == 1 ? "" : "s");
     struct commit commit = head->commit;
     commit.user = head->repair->options->user ? head->repair->options->user : "";
     commit.message = message;

@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "store/array.h"
 #include "store/storage_sqlite_repair_history.h"
 #include "store/tid.h"
-
-#define MARKED_MAX 1000 /* transactions at the end of which nothing is left but marks */
 
 /* ---- transactions ---- */
 
@@ -67,7 +66,7 @@ static int make_transaction(struct history *history, uint64_t seq, uint64_t afte
     if (rc == STORE_OK && !timed)
         rc = repair_lose(history->repair, &(struct loss){.kind = LOSS_TIME, .seq = seq});
     if (rc == STORE_OK)
-        rc = repair_lose(history->repair, &(struct loss){.kind = LOSS_NOTED, .seq = seq});
+        rc = repair_lose(history->repair, &(struct loss){.kind = LOSS_NOTED, .part = LOSS_NOTED_RECORD, .seq = seq});
     return rc;
 }
 
@@ -79,7 +78,7 @@ struct known_transaction {
 static int make_transactions(struct history *history, const struct known_transaction *previous,
                              const struct known_transaction *next) {
     uint64_t tid = previous->tid;
-    int rc = next->seq - previous->seq <= MISSING_MAX ? STORE_OK : STORE_CORRUPT;
+    int rc = STORE_OK;
     for (uint64_t seq = previous->seq + 1; seq < next->seq && rc == STORE_OK; seq++)
         rc = make_transaction(history, seq, tid, next->tid - (next->seq - seq), &tid);
     return rc;
@@ -104,15 +103,25 @@ static int list_transactions(struct connection *db, struct known_transaction **l
     return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
+/* What would follow the last one, which is over by now; but for a clock that goes wrong, or did. */
+static struct known_transaction next_transaction(const struct repair *repair, const struct known_transaction *last) {
+    struct known_transaction next = {.seq = repair->last_seq + 1};
+    struct timespec now;
+    uint64_t least = last->tid + (next.seq - last->seq);
+    if (clock_gettime(CLOCK_REALTIME, &now) < 0 || !tid_from_time(now, &next.tid) || next.tid < least)
+        next.tid = least;
+    return next;
+}
+
 static int complete_transactions(struct history *history) {
     struct known_transaction *list = NULL, previous = {0};
-    const struct known_transaction end = {.seq = history->repair->last_seq + 1, .tid = (uint64_t)TID_MAX + 1};
     size_t count = 0;
     int rc = list_transactions(history->db, &list, &count);
     for (size_t i = 0; i < count && rc == STORE_OK; i++) {
         rc = make_transactions(history, &previous, &list[i]);
         previous = list[i];
     }
+    const struct known_transaction end = next_transaction(history->repair, &previous);
     if (rc == STORE_OK)
         rc = make_transactions(history, &previous, &end);
     free(list);
@@ -150,20 +159,35 @@ int history_lose(struct history *history, uint64_t oid, uint64_t part, uint64_t 
     return rc == STORE_OK ? repair_lose(history->repair, &loss) : rc;
 }
 
+static bool can_be_object(const struct history *history, uint64_t oid, uint64_t part) {
+    return oid >= ROOT_OID && oid < history->repair->state.next_oid &&
+           part <= PART_CHUNK + (INT64_MAX >> CHUNK_SHIFT) && (part <= PART_XATTRS || part >= PART_CHUNK);
+}
+
 /* True if a hint can be right: nothing that is there contradicts it. */
 static bool is_plausible(struct history *history, uint64_t oid, uint64_t part, uint64_t seq, uint64_t first_seq,
                          uint64_t last_seq, int *rc) {
     struct value values[] = {value_integer(oid), value_integer(part), value_integer(seq)};
     uint64_t found = 0;
-    bool sane = oid >= ROOT_OID && oid < history->repair->state.next_oid &&
-                part <= PART_CHUNK + (INT64_MAX >> CHUNK_SHIFT) && (part <= PART_XATTRS || part >= PART_CHUNK) &&
-                seq >= first_seq && seq <= last_seq;
-    if (!sane)
+    if (!can_be_object(history, oid, part) || seq < first_seq || seq > last_seq)
         return false;
     *rc = statement_integer(history->db, STATEMENT_REVISION_NEXT_SEQ, values, 3, &found);
     bool there = *rc == STORE_OK && found == seq;
     *rc = *rc == STORE_ABSENT ? STORE_OK : *rc;
     return !there;
+}
+
+/* The index has revision `id`, and of it a seq that cannot be: it was of any of the transactions that may have had the id. */
+static int lose_at_any_seq(struct history *history, uint64_t id, uint64_t oid, uint64_t part, uint64_t first_seq,
+                           uint64_t last_seq) {
+    int rc = STORE_OK;
+    for (uint64_t seq = first_seq; seq <= last_seq && rc == STORE_OK; seq++) {
+        bool possible = false;
+        rc = doubt_can_have(history, seq, id, id + 1, &possible);
+        if (possible && is_plausible(history, oid, part, seq, first_seq, last_seq, &rc))
+            rc = history_lose(history, oid, part, seq, NULL);
+    }
+    return rc;
 }
 
 /* Revisions [first, end) are missing between one of first_seq and one of last_seq. */
@@ -179,6 +203,10 @@ static int explain_gap(struct history *history, uint64_t first, uint64_t end, ui
         uint64_t id = column_integer(statement, 0), oid = column_integer(statement, 1),
                  part = column_integer(statement, 2), seq = column_integer(statement, 3);
         bool certain = column_integer(statement, 4) != 0;
+        if (certain && (seq < first_seq || seq > last_seq) && can_be_object(history, oid, part))
+            rc = lose_at_any_seq(history, id, oid, part, first_seq, last_seq);
+        if (rc != STORE_OK)
+            break;
         if (!is_plausible(history, oid, part, seq, first_seq, last_seq, &rc))
             continue;
         rc = history_lose(history, oid, part, seq, NULL);
@@ -353,19 +381,32 @@ static int is_end_missing(struct repair *repair, bool *missing) {
     return rc;
 }
 
-/* The newest transaction of which anything is left, if only its marks; these have no checksum, and are not believed if they lead far away. */
-static int find_last(struct repair *repair) {
+/* The newest transaction of which anything is left, if only its marks. */
+static int find_last(struct history *history) {
+    struct repair *repair = history->repair;
+    struct value reach = value_integer(history->reach);
     uint64_t marked = 0;
     bool missing = false;
     int rc = statement_integer(repair->db, STATEMENT_HIGHEST_SEQ, NULL, 0, &repair->last_seq);
     if (rc >= 0)
-        rc = statement_integer(repair->db, STATEMENT_MARKS_NEWEST, NULL, 0, &marked);
-    if (rc >= 0 && marked > repair->last_seq && marked - repair->last_seq <= MARKED_MAX)
+        rc = statement_integer(repair->db, STATEMENT_MARKS_NEWEST, &reach, 1, &marked);
+    if (rc >= 0 && marked > repair->last_seq)
         repair->last_seq = marked;
     if (rc >= 0)
         rc = is_end_missing(repair, &missing);
     repair->last_seq += missing;
     return rc;
+}
+
+/* It is the newest transaction's at most; one that no transaction can ever have reached is none. */
+static void limit_horizon(struct history *history) {
+    struct repair *repair = history->repair;
+    if (repair->state.horizon > history->reach + 1) {
+        repair->state.horizon = 0;
+        repair->state.packed_at = (struct timespec){0};
+    } else if (repair->state.horizon > repair->last_seq + 1) {
+        repair->state.horizon = repair->last_seq + 1;
+    }
 }
 
 int repair_history(struct repair *repair) {
@@ -380,7 +421,10 @@ int repair_history(struct repair *repair) {
     repair->next_revision_found = repair->state.next_revision;
     int rc = order_rows(&history);
     if (rc == STORE_OK)
-        rc = find_last(repair);
+        rc = order_bound(&history);
+    if (rc == STORE_OK)
+        rc = find_last(&history);
+    limit_horizon(&history);
     if (rc == STORE_OK)
         rc = raise_counters(&history);
     if (rc == STORE_OK)

@@ -5,8 +5,6 @@
 #include "store/oid_set.h"
 #include "store/storage_sqlite_repair.h"
 
-#define MISSING_MAX 10000000 /* transactions in one gap: more is no gap but nonsense */
-
 /* A transaction of which something unknown is lost. */
 struct doubt {
     uint64_t seq;
@@ -24,6 +22,7 @@ struct history {
     struct oid_set disagree; /* hashes of inodes of directories that have other names than they say */
     uint64_t *certain_seqs;  /* of `certain`: one for each */
     size_t certain_count, certain_capacity;
+    uint64_t reach;   /* no transaction has a higher seq */
     uint64_t end_seq; /* of the last revision that was found */
     struct doubt *doubts;
     size_t doubt_count, doubt_capacity;
@@ -41,13 +40,18 @@ int history_first_revision(struct history *history, uint64_t seq, uint64_t *id);
 /* storage_sqlite_repair_order.c */
 
 /* Drops the transactions and revisions that cannot be right beside the others: afterwards tids grow with seqs, with room for those that are missing
- * between, and seqs do not descend from revision to revision. */
+ * between; so do revision ids; and seqs do not descend from revision to revision. */
 int order_rows(struct history *history);
+/* After order_rows: finds `reach`, and drops whatever lies beyond, rows and hints. Afterwards no more transactions are missing than there is evidence
+ * that there may have been. */
+int order_bound(struct history *history);
 
 /* storage_sqlite_repair_doubt.c */
 
 /* At most `missing` revisions of transaction seq are lost, and nobody knows of what. */
 int doubt_add(struct history *history, uint64_t seq, uint64_t missing);
+/* Whether transaction seq may have had any of the revisions [first, end), as far as the transactions' rows tell. */
+int doubt_can_have(struct history *history, uint64_t seq, uint64_t first, uint64_t end, bool *can);
 /* Revisions [first, end) are lost, and nothing is known of them but that they were written in [first_seq, last_seq]. */
 int doubt_range(struct history *history, uint64_t first, uint64_t end, uint64_t first_seq, uint64_t last_seq);
 /* One of them is known now: the inode of oid. Must have been put on record. */

@@ -30,15 +30,22 @@ struct log_reader {
     uint64_t lost;                          /* frames that were left out */
 };
 
-/* A header that is damaged is done without: the frames have its salts too. */
+/* A header that is damaged is done without: the frames have its salts too. STORE_NOT_A_STORE: what is there is no file that could be a log. */
 static int log_open(struct log_reader *log, const char *path) {
     struct stat status;
     struct wal_header header;
     uint8_t bytes[WAL_HEADER_BYTES];
-    *log = (struct log_reader){.fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW))};
+    *log =
+        (struct log_reader){.fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK))};
+    if (log->fd < 0 && (errno == ELOOP || errno == ENXIO))
+        return STORE_NOT_A_STORE;
     if (log->fd < 0)
         return errno == ENOENT ? STORE_ABSENT : store_error_from_errno(errno);
-    if (fstat(log->fd, &status) < 0 || status.st_size < (off_t)(WAL_HEADER_BYTES + WAL_FRAME_BYTES))
+    if (fstat(log->fd, &status) < 0)
+        return store_error_from_errno(errno); /* not absent: what it holds must not be left out */
+    if (!S_ISREG(status.st_mode))
+        return STORE_NOT_A_STORE;
+    if (status.st_size < (off_t)(WAL_HEADER_BYTES + WAL_FRAME_BYTES))
         return STORE_ABSENT;
     log->frames = ((uint64_t)status.st_size - WAL_HEADER_BYTES) / WAL_FRAME_BYTES;
     if (transfer_read(log->fd, bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
@@ -140,7 +147,10 @@ int repair_look_at_log(const char *database, struct repair_log *found, struct er
     if (rc == STORE_OK)
         find_end(&log, found);
     log_close(&log);
-    if (rc < 0)
+    if (rc == STORE_NOT_A_STORE)
+        rc = error_set(err, STORE_NOT_A_STORE,
+                       "%s is no regular file: put the log itself there, or take that away if there is none", path);
+    else if (rc < 0)
         rc = error_set(err, (enum store_error)rc, "cannot read %s: %s", path, store_error_text(rc));
     free(path);
     return rc < 0 ? rc : STORE_OK;

@@ -12,7 +12,7 @@ static bool locks_work(struct sqlite_storage *storage) {
     struct connection *reader;
     struct state_row state;
     if (connection_disk_full(storage->directory) ||
-        connection_open(storage->path, CONNECTION_READ, NULL, &reader, NULL) != STORE_OK)
+        connection_open_at(&storage->place, CONNECTION_READ, NULL, &reader, NULL) != STORE_OK)
         return false;
     bool work = state_row_get(reader, &state) == STORE_OK;
     connection_close(reader);

@@ -304,7 +304,7 @@ static bool is_loss(const struct value values[6]) {
     for (size_t i = 0; i < 6; i++)
         if (values[i].kind != VALUE_INTEGER || values[i].integer > INT64_MAX)
             return false;
-    return values[1].integer >= LOSS_REVISION && values[1].integer <= LOSS_NOTED;
+    return values[1].integer >= LOSS_REVISION && values[1].integer <= LOSS_TAG;
 }
 
 int loss_row_decode(const struct connection *connection, sqlite3_stmt *statement, struct loss *loss) {

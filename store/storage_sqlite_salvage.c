@@ -7,8 +7,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "store/array.h"
+#include "store/record.h"
 #include "store/storage_sqlite_page.h"
 #include "store/storage_sqlite_repair.h"
 
@@ -31,6 +33,9 @@ struct salvage {
     bool knows_free;
     struct index_key key; /* the last one of the walk through the index of revisions */
     bool in_gap;
+    struct tag *tags; /* that are damaged; their names alone */
+    size_t tag_count, tag_capacity;
+    bool tags_unknown; /* others may be lost */
 };
 
 static int find_roots(struct connection *db, struct roots *roots) {
@@ -153,14 +158,19 @@ static void take_highest(uint64_t *value, uint64_t found) {
         *value = found;
 }
 
+static void take_counter(uint64_t *counter, uint64_t found) {
+    if (found <= BELIEVED_ID_MAX + 1)
+        take_highest(counter, found);
+}
+
 /* Counters only ever grow, and so does the horizon. */
 static void take_state(struct repair *repair, const struct value *v) {
     struct state_row *state = &repair->state;
     repair->state_found = true;
-    take_highest(&state->next_oid, v[0].integer);
-    take_highest(&state->next_revision, v[1].integer);
-    take_highest(&state->next_body, v[2].integer);
-    take_highest(&state->next_subtree, v[3].integer);
+    take_counter(&state->next_oid, v[0].integer);
+    take_counter(&state->next_revision, v[1].integer);
+    take_counter(&state->next_body, v[2].integer);
+    take_counter(&state->next_subtree, v[3].integer);
     if (v[4].integer > state->body_file || (v[4].integer == state->body_file && v[5].integer > state->body_end)) {
         state->body_file = v[4].integer;
         state->body_end = v[5].integer;
@@ -202,6 +212,23 @@ static void take_meta(struct salvage *salvage, const struct page_row *row) {
         repair->format = value->integer;
         repair->format_certain = row->page_right;
     }
+}
+
+/* The names of tags that earlier repairs have put on record. */
+static int take_lost_tag(struct salvage *salvage, const struct page_row *row) {
+    const struct value *key = &row->values[0];
+    if (row->root != salvage->roots.meta || !row->page_right || row->values[1].kind != VALUE_TEXT ||
+        row->values[1].length > TAG_NAME_MAX || key->length <= strlen(LOSS_TAG_KEY) ||
+        key->length >= LOSS_TAG_KEY_SIZE || memcmp(key->bytes, LOSS_TAG_KEY, strlen(LOSS_TAG_KEY)) != 0)
+        return STORE_OK;
+    /* The loss itself may be damaged: no other gets its id, and with it the name. */
+    char id[LOSS_TAG_KEY_SIZE] = "";
+    memcpy(id, (const char *)key->bytes + strlen(LOSS_TAG_KEY), key->length - strlen(LOSS_TAG_KEY));
+    uint64_t number = strtoull(id, NULL, 10);
+    if (number > BELIEVED_ID_MAX)
+        return STORE_OK;
+    take_highest(&salvage->repair->next_loss, number + 1);
+    return statement_run(salvage->repair->db, STATEMENT_META_PUT, row->values, 2);
 }
 
 static bool is_missing(struct salvage *salvage, enum statement id, const struct value *key, size_t count, int *rc) {
@@ -269,8 +296,8 @@ static int put_entry(struct salvage *salvage, const struct page_row *row) {
 /* What no revision can be is no hint of one. certain: the index itself has it. Others may tell of another revision. */
 static int put_revision_hint(struct connection *db, struct value id, struct value oid, struct value part,
                              struct value seq, bool certain) {
-    if (id.integer > OID_MAX || oid.integer < ROOT_OID || oid.integer > OID_MAX || part.integer > INT64_MAX ||
-        seq.integer > SEQ_MAX)
+    if (id.integer > BELIEVED_ID_MAX || oid.integer < ROOT_OID || oid.integer > BELIEVED_ID_MAX ||
+        part.integer > INT64_MAX || seq.integer > SEQ_MAX)
         return STORE_OK;
     struct value values[] = {id, oid, part, seq, value_integer(certain)};
     return statement_run(db, STATEMENT_HINT_REVISION_PUT, values, 5);
@@ -291,18 +318,51 @@ static int hint_of_damaged(struct salvage *salvage, const struct page_row *row, 
     }
 }
 
+/* The root is a directory at all times; what says otherwise is of another object. */
+static bool is_of_other_than_root(const struct value *v) {
+    struct inode_record record;
+    if (v[1].integer != ROOT_OID || v[2].integer != PART_INODE || v[4].kind != VALUE_BLOB ||
+        inode_record_decode(v[4].bytes, v[4].length, &record) != STORE_OK)
+        return false;
+    bool other = !S_ISDIR(record.mode);
+    inode_record_release(&record);
+    return other;
+}
+
+/* Whether a row that is right by its checksum can be at all, and its numbers leave room for those that the repaired store will need. */
+static bool is_believable(const struct page_row *row, enum shape shape) {
+    const struct value *v = row->values;
+    switch (shape) {
+    case SHAPE_TRANSACTION:
+        return v[1].integer <= BELIEVED_TID_MAX;
+    case SHAPE_REVISION:
+        return v[0].integer <= BELIEVED_ID_MAX && v[1].integer <= BELIEVED_ID_MAX && !is_of_other_than_root(v);
+    case SHAPE_BODY:
+    case SHAPE_MARK:
+    case SHAPE_LOSS:
+        return v[0].integer <= BELIEVED_ID_MAX;
+    case SHAPE_ENTRY:
+    case SHAPE_PAST_ENTRY:
+        return v[0].integer <= BELIEVED_ID_MAX && v[1].integer <= BELIEVED_INDEX_MAX && v[3].integer <= BELIEVED_ID_MAX;
+    default:
+        return true;
+    }
+}
+
 static int take_row(struct salvage *salvage, struct page_row *row) {
     enum shape shape = shape_of(row);
     if (shape == SHAPE_NONE || shape == SHAPE_META) {
         if (shape == SHAPE_META)
             take_meta(salvage, row);
-        return STORE_OK;
+        return shape == SHAPE_META ? take_lost_tag(salvage, row) : STORE_OK;
     }
     if (row->has_rowid) {
         if (row->rowid > INT64_MAX || row->values[0].kind != VALUE_NULL)
             return STORE_OK;
         row->values[0] = value_integer(row->rowid);
     }
+    if (!is_believable(row, shape))
+        return STORE_OK;
     switch (shape) {
     case SHAPE_STATE:
         if (is_right(row, 1, ROW_STATE))
@@ -313,9 +373,7 @@ static int take_row(struct salvage *salvage, struct page_row *row) {
     case SHAPE_REVISION:
         return is_right(row, 0, ROW_REVISION) ? put(salvage, STATEMENT_SALVAGE_REVISION, row) : STORE_OK;
     case SHAPE_BODY:
-        return row->values[2].integer == row_sum(row->values, 2) && row->rowid <= OID_MAX
-                   ? put(salvage, STATEMENT_SALVAGE_BODY, row)
-                   : STORE_OK;
+        return row->values[2].integer == row_sum(row->values, 2) ? put(salvage, STATEMENT_SALVAGE_BODY, row) : STORE_OK;
     case SHAPE_LOSS:
         take_highest(&salvage->repair->next_loss, row->rowid + 1);
         return is_right(row, 0, ROW_LOSS) ? put(salvage, STATEMENT_SALVAGE_LOSS, row) : STORE_OK;
@@ -326,12 +384,58 @@ static int take_row(struct salvage *salvage, struct page_row *row) {
     case SHAPE_TAG:
         return is_right(row, 0, ROW_TAG) ? put(salvage, STATEMENT_SALVAGE_TAG, row) : STORE_OK;
     case SHAPE_MARK:
-        return row->root == salvage->roots.subtree && row->page_right && row->rowid <= OID_MAX
-                   ? put(salvage, STATEMENT_SALVAGE_MARK, row)
-                   : STORE_OK;
+        return row->root == salvage->roots.subtree && row->page_right ? put(salvage, STATEMENT_SALVAGE_MARK, row)
+                                                                      : STORE_OK;
     default:
         return STORE_OK;
     }
+}
+
+/* ---- tags that are lost ---- */
+
+/* Remembers the name of a damaged tag, if it can be one. */
+static int take_tag(void *context, const struct page_row *row) {
+    struct salvage *salvage = context;
+    enum shape shape = row ? shape_of(row) : SHAPE_NONE;
+    if (shape == SHAPE_TAG && is_right(row, 0, ROW_TAG))
+        return STORE_OK;
+    const struct value *name = shape == SHAPE_TAG ? &row->values[0] : NULL;
+    if (!name || name->length == 0 || name->length > TAG_NAME_MAX || memchr(name->bytes, '\0', name->length)) {
+        salvage->tags_unknown = true;
+        return STORE_OK;
+    }
+    struct tag *grown = array_grow(salvage->tags, &salvage->tag_capacity, salvage->tag_count, sizeof *grown);
+    if (!grown)
+        return STORE_NO_MEMORY;
+    salvage->tags = grown;
+    memcpy(grown[salvage->tag_count].name, name->bytes, name->length);
+    grown[salvage->tag_count++].name[name->length] = '\0';
+    return STORE_OK;
+}
+
+static int lose_tag(struct salvage *salvage, const char *name) {
+    struct repair *repair = salvage->repair;
+    char key[LOSS_TAG_KEY_SIZE];
+    struct value values[] = {value_text(key, loss_tag_key(repair->next_loss, key)), value_text(name, strlen(name))};
+    sqlite3_stmt *statement;
+    int rc = statement_get(repair->db, STATEMENT_TAG_GET, &values[1], 1, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(repair->db, statement);
+    statement_reset(statement);
+    if (rc != STORE_ABSENT) /* it was right elsewhere */
+        return rc;
+    rc = statement_run(repair->db, STATEMENT_META_PUT, values, 2);
+    return rc == STORE_OK ? repair_lose(repair, &(struct loss){.kind = LOSS_TAG}) : rc;
+}
+
+/* Puts on record what the table of tags has lost: damaged rows, and pages that cannot be believed. */
+static int lose_tags(struct salvage *salvage, struct page_file *file) {
+    int rc = page_file_walk(file, salvage->roots.tag, take_tag, salvage);
+    for (size_t i = 0; i < salvage->tag_count && rc == STORE_OK; i++)
+        rc = lose_tag(salvage, salvage->tags[i].name);
+    if (rc == STORE_OK && salvage->tags_unknown)
+        rc = repair_lose(salvage->repair, &(struct loss){.kind = LOSS_TAG});
+    return rc;
 }
 
 /* ---- hints ---- */
@@ -376,6 +480,8 @@ static int hint_of_index(struct salvage *salvage, const struct page_row *row) {
 static int take_hint(struct salvage *salvage, struct page_row *row) {
     enum shape shape = shape_of(row);
     int rc = STORE_OK;
+    if (shape == SHAPE_TAG && row->root == salvage->roots.tag && !row->page_right)
+        return take_tag(salvage, row);
     if (!row->has_rowid && shape != SHAPE_ENTRY && shape != SHAPE_PAST_ENTRY)
         return hint_of_index(salvage, row);
     if (row->has_rowid)
@@ -482,6 +588,7 @@ static int salvage_newest(struct salvage *salvage, struct page_file *file) {
     salvage->newest = true;
     int rc = page_file_scan(file, take, salvage);
     repair->unreadable = page_file_unreadable(file);
+    repair->pages = salvage->pages;
     if (rc == STORE_OK)
         rc = statement_run(repair->db, STATEMENT_DROP_ENDED_ENTRIES, NULL, 0);
     if (rc == STORE_OK) {
@@ -491,7 +598,8 @@ static int salvage_newest(struct salvage *salvage, struct page_file *file) {
     if (rc == STORE_OK && !repair->log_damaged)
         rc = read_index(salvage, file);
     repair->has_end = page_file_has_end(file, salvage->roots.revision);
-    return rc;
+    repair->first_loss = repair->next_loss;
+    return rc == STORE_OK ? lose_tags(salvage, file) : rc;
 }
 
 static int open_pages(struct salvage *salvage, const char *path, struct page_file **file, struct error *err) {
@@ -532,7 +640,7 @@ int repair_salvage(struct repair *repair, const char *path, const char *merged_f
         return rc;
     rc = salvage_newest(&salvage, file);
     page_file_close(file);
-    repair->first_loss = repair->next_loss;
+    free(salvage.tags);
     if (rc != STORE_OK)
         return error_set(err, (enum store_error)rc, "cannot salvage %s: %s", repair->directory, store_error_text(rc));
     if (repair->result->rows == 0 && repair->unreadable > 0)

@@ -189,20 +189,27 @@ static int check_version(struct connection *connection, const char *directory, s
     return rc;
 }
 
-int sqlite_ids_check(struct connection *connection, const char *directory, struct error *err) {
-    struct state_row state;
-    uint64_t highest[4] = {0};
-    sqlite3_stmt *statement;
-    int rc = state_row_get(connection, &state);
+/* In one read transaction: who changes tags does so while another process commits, and a state older than the rows looks like damage. */
+static int read_ids(struct connection *connection, struct state_row *state, uint64_t highest[4]) {
+    sqlite3_stmt *statement = NULL;
+    int rc = statement_run(connection, STATEMENT_BEGIN, NULL, 0);
+    if (rc == STORE_OK)
+        rc = state_row_get(connection, state);
     if (rc == STORE_OK)
         rc = statement_get(connection, STATEMENT_HIGHEST_IDS, NULL, 0, &statement);
-    if (rc != STORE_OK)
-        return error_set(err, (enum store_error)rc, "cannot read %s/" DATABASE_FILE ": %s", directory,
-                         store_error_text(rc));
-    rc = statement_step(connection, statement);
+    if (rc == STORE_OK)
+        rc = statement_step(connection, statement);
     for (size_t i = 0; i < 4 && rc == STORE_OK; i++)
         highest[i] = column_integer(statement, (int)i); /* 0 of an empty table */
     statement_reset(statement);
+    int ended = connection_rollback(connection);
+    return rc != STORE_OK ? rc : ended;
+}
+
+int sqlite_ids_check(struct connection *connection, const char *directory, struct error *err) {
+    struct state_row state;
+    uint64_t highest[4] = {0};
+    int rc = read_ids(connection, &state, highest);
     if (rc != STORE_OK)
         return error_set(err, (enum store_error)rc, "cannot read %s/" DATABASE_FILE ": %s", directory,
                          connection_told(connection));
@@ -223,10 +230,14 @@ int sqlite_schema_check(struct connection *connection, const char *directory, st
     if (!err)
         err = &none;
     err->text[0] = '\0';
+    const char *damaged = "its format cannot be told";
     int rc = check_version(connection, directory, err);
-    if (rc == STORE_OK)
+    if (rc == STORE_OK) {
+        damaged = "the record of the store's state is missing or wrong";
         rc = state_row_get(connection, &state);
+    }
     if (rc == STORE_OK && state.last_seq > 0) {
+        damaged = "the record of the newest transaction is missing or wrong";
         struct value value = value_integer(state.last_seq);
         struct transaction transaction;
         rc = statement_get(connection, STATEMENT_TRANSACTION_AT, &value, 1, &statement);
@@ -242,9 +253,9 @@ int sqlite_schema_check(struct connection *connection, const char *directory, st
         rc = STORE_CORRUPT;
     if (rc != STORE_OK && err->text[0] == '\0') {
         if (rc == STORE_CORRUPT)
-            (void)error_set(err, rc, "%s/" DATABASE_FILE " is damaged (%s): `tidfs verify` tells more", directory,
-                            sqlite3_errcode(connection->db) == SQLITE_OK ? "a wrong checksum"
-                                                                         : connection_told(connection));
+            (void)error_set(
+                err, rc, "%s/" DATABASE_FILE " is damaged: %s; `tidfs verify --repair` saves all that is right",
+                directory, sqlite3_errcode(connection->db) == SQLITE_OK ? damaged : connection_told(connection));
         else
             (void)error_set(err, rc, "cannot read %s/" DATABASE_FILE ": %s", directory, connection_told(connection));
     }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <stdio.h>
 #include <xxhash.h>
 
 #include "store/storage_sqlite_connection.h"
@@ -16,6 +17,11 @@
 #define LOSS_COLUMNS        "id, kind, oid, part, seq, until, sum"
 #define STATE_COLUMNS                                                                                                  \
     "next_oid, next_revision, next_body, next_subtree, body_file, body_end, horizon, packed_s, packed_ns, sum"
+
+/* A column of bytes; NULL where they are more than can be read, and the row's checksum then tells that it is damaged. */
+#define SQL_OF(macro)    SQL_OF_(macro)
+#define SQL_OF_(tokens)  #tokens
+#define LOADABLE(column) "CASE WHEN length(" column ") <= " SQL_OF(CONNECTION_ROW_BYTES) " THEN " column " END"
 
 /* first_revision of the first transaction after one; NULL if there is none. */
 #define FIRST_REVISION_AFTER(seq) "(SELECT first_revision FROM txn WHERE seq > " seq " ORDER BY seq LIMIT 1)"
@@ -130,8 +136,10 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_ALL_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r ORDER BY r.id",
     [STATEMENT_ALL_ENTRIES] = "SELECT " ENTRY_COLUMNS " FROM entry ORDER BY parent, idx",
     [STATEMENT_SCAN_TRANSACTIONS] = "SELECT " TRANSACTION_COLUMNS " FROM txn WHERE seq > ?1 ORDER BY seq",
-    [STATEMENT_SCAN_REVISIONS] = "SELECT " REVISION_COLUMNS ", NULL FROM revision r WHERE r.id > ?1 ORDER BY r.id",
-    [STATEMENT_SCAN_BODIES] = "SELECT id, data, sum FROM body WHERE id > ?1 ORDER BY id",
+    [STATEMENT_SCAN_REVISIONS] =
+        "SELECT r.id, r.oid, r.part, r.seq, " LOADABLE("r.data") ", r.sum, NULL"
+                                                                 " FROM revision r WHERE r.id > ?1 ORDER BY r.id",
+    [STATEMENT_SCAN_BODIES] = "SELECT id, " LOADABLE("data") ", sum FROM body WHERE id > ?1 ORDER BY id",
     [STATEMENT_SCAN_ENTRIES] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE (parent, idx) > (?1, ?2)"
                                " ORDER BY parent, idx",
     [STATEMENT_SCAN_PAST_ENTRIES] = "SELECT " PAST_ENTRY_COLUMNS " FROM past_entry"
@@ -156,6 +164,7 @@ static const char *const sql[STATEMENT_COUNT] = {
 
     [STATEMENT_ALL_LOSSES] = "SELECT " LOSS_COLUMNS " FROM loss ORDER BY kind, oid, seq",
     [STATEMENT_LOSS_INSERT] = "INSERT INTO loss(" LOSS_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [STATEMENT_META_PUT] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?1, ?2)",
     [STATEMENT_META_REPLACE] = "UPDATE meta SET value = ?2 WHERE key = ?1",
     [STATEMENT_ROOTS] = "SELECT rootpage, name FROM sqlite_schema WHERE rootpage > 0",
     /* What indexes and damaged rows tell of rows that are lost. */
@@ -175,6 +184,10 @@ static const char *const sql[STATEMENT_COUNT] = {
                                  " oid = ifnull(oid, excluded.oid)",
     [STATEMENT_HINT_ENTRY] =
         "SELECT parent, name FROM hint_entry WHERE oid = ?1 AND name IS NOT NULL ORDER BY idx DESC LIMIT 1",
+    [STATEMENT_HINT_NAMES_LOST] =
+        "SELECT parent, name FROM hint_entry h WHERE name IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.parent = h.parent AND e.name = h.name)"
+        " ORDER BY parent, name",
     [STATEMENT_HINT_TIME_PUT] = "INSERT OR IGNORE INTO hint_time(seq, tid) VALUES(?1, ?2)",
     [STATEMENT_HINT_TIME] = "SELECT tid FROM hint_time WHERE seq = ?1",
     [STATEMENT_SALVAGE_TRANSACTION] =
@@ -208,6 +221,11 @@ static const char *const sql[STATEMENT_COUNT] = {
                               " (SELECT max(id) FROM revision), (SELECT max(id) FROM body),"
                               " (SELECT max(id) FROM subtree)",
     [STATEMENT_REVISION_KEYS] = "SELECT id, oid, part, seq FROM revision ORDER BY id",
+    [STATEMENT_REVISION_KEYS_BY_SEQ] = "SELECT id, oid, part, seq FROM revision ORDER BY seq, id",
+    [STATEMENT_LAST_REVISION] = "SELECT id, seq FROM revision ORDER BY id DESC LIMIT 1",
+    [STATEMENT_HIGHEST_FIRST_REVISION] = "SELECT max(first_revision) FROM txn WHERE first_revision <= ?1",
+    [STATEMENT_COUNT_TRANSACTIONS] = "SELECT count(*) FROM txn",
+    [STATEMENT_ALL_SEQS] = "SELECT seq FROM txn UNION SELECT seq FROM revision ORDER BY 1",
     [STATEMENT_REVISION_FROM] = "SELECT id, seq FROM revision WHERE id >= ?1 ORDER BY id LIMIT 1",
     [STATEMENT_INODES_BETWEEN] = "SELECT count(*) FROM revision WHERE id >= ?1 AND id < ?2 AND part = 0",
     [STATEMENT_FIRST_REVISION] = "SELECT first_revision FROM txn WHERE seq = ?1",
@@ -225,6 +243,14 @@ static const char *const sql[STATEMENT_COUNT] = {
                                   " (SELECT 1 FROM revision i WHERE i.oid = e.oid AND i.part = 0 AND i.seq <= e.seq)",
     [STATEMENT_FORGET_REVISION] = "DELETE FROM revision WHERE id = ?1",
     [STATEMENT_FORGET_TRANSACTION] = "DELETE FROM txn WHERE seq = ?1",
+    [STATEMENT_FORGET_REVISIONS_BEYOND] = "DELETE FROM revision WHERE seq > ?1",
+    [STATEMENT_FORGET_TRANSACTIONS_BEYOND] = "DELETE FROM txn WHERE seq > ?1",
+    [STATEMENT_FORGET_ENTRIES_BEYOND] = "DELETE FROM entry WHERE born > ?1",
+    [STATEMENT_FORGET_PAST_ENTRIES_BEYOND] = "DELETE FROM past_entry WHERE died > ?1",
+    [STATEMENT_FORGET_TIMES_BEYOND] = "DELETE FROM hint_time WHERE seq > ?1",
+    /* The revision was there all the same. */
+    [STATEMENT_FORGET_HINTED_SEQS_BEYOND] = "UPDATE hint_revision SET seq = 0 WHERE seq > ?1",
+    [STATEMENT_FORGET_HINTED_IDS_BEYOND] = "DELETE FROM hint_revision WHERE id > ?1",
     [STATEMENT_TRANSACTION_OBJECTS] = "SELECT objects FROM txn WHERE seq = ?1",
     [STATEMENT_COUNT_LOSSES] = "SELECT count(*) FROM loss",
     [STATEMENT_HIGHEST_HINTS] = "SELECT ifnull(max(oid), 0), ifnull(max(id), 0), 0, 0 FROM hint_revision WHERE certain",
@@ -260,7 +286,7 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_MARKS_KEEP] = "INSERT OR IGNORE INTO mark(seq, dir) SELECT seq, dir FROM subtree"
                              " WHERE seq BETWEEN 1 AND ?1 AND dir IN (SELECT dir FROM mark)",
     [STATEMENT_MARKS_DROP] = "DELETE FROM subtree WHERE seq NOT BETWEEN 1 AND ?1 OR dir = 0",
-    [STATEMENT_MARKS_NEWEST] = "SELECT max(seq) FROM subtree",
+    [STATEMENT_MARKS_NEWEST] = "SELECT max(seq) FROM subtree WHERE seq <= ?1",
     [STATEMENT_MARKS_DELETE] = "DELETE FROM subtree",
     [STATEMENT_MARKS_WRITE] = "INSERT INTO subtree(id, dir, seq)"
                               " SELECT row_number() OVER (ORDER BY seq, dir), dir, seq FROM mark",
@@ -337,7 +363,12 @@ int statement_step(struct connection *connection, sqlite3_stmt *statement) {
         return STORE_OK;
     if (result == SQLITE_DONE)
         return STORE_ABSENT;
-    return connection_failed(connection, result, "run", sqlite3_sql(statement));
+    int rc = connection_failed(connection, result, "run", sqlite3_sql(statement));
+    if (rc == STORE_TOO_BIG && sqlite3_stmt_readonly(statement)) { /* no store has such a row */
+        (void)snprintf(connection->damage, sizeof connection->damage, "a row is larger than any can be");
+        rc = STORE_CORRUPT;
+    }
+    return rc;
 }
 
 void statement_reset(sqlite3_stmt *statement) {

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#define PROGRESS_NS 100000000
+#define PROGRESS_NS        100000000
+#define INTEGRITY_TEXT_MAX 256
 
 /* Finds a directory that holds, or last held, an object, and its name there. */
 static int find_name(struct connection *reader, uint64_t oid, uint64_t *parent, char *name, size_t *length) {
@@ -152,7 +153,51 @@ bool verify_is_marked(struct verify *verify, uint64_t directory, uint64_t seq, i
     return marked;
 }
 
+/* The first number that stands behind the word "page" in a line of SQLite's; 0: there is none. */
+static uint64_t page_of(const char *line) {
+    uint64_t page = 0;
+    for (const char *at = line; page == 0 && (at = strcasestr(at, "page ")) != NULL;) {
+        at += sizeof "page " - 1;
+        page = strtoull(at, NULL, 10);
+    }
+    return page;
+}
+
+/* What SQLite's check says, in a sentence. */
+static void describe_damage(const char *line, char *text, size_t size) {
+    const char *index = strstr(line, " index ");
+    uint64_t page = page_of(line);
+    if (index)
+        (void)snprintf(text, size, DATABASE_FILE " is damaged: the index %s does not agree with its table",
+                       index + sizeof " index " - 1);
+    else if (page != 0 && (strstr(line, "error code") || strstr(line, "failed to get")))
+        (void)snprintf(text, size, DATABASE_FILE " is damaged: page %" PRIu64 " cannot be read", page);
+    else if (page != 0)
+        (void)snprintf(text, size, DATABASE_FILE " is damaged: page %" PRIu64 " is not in order", page);
+    else
+        (void)snprintf(text, size, DATABASE_FILE " is damaged: %s", line);
+}
+
+/* Several lines, under a heading of the database. One that says the same as the last one before is left out. */
+static int tell_damage(struct verify *verify, const char *lines, char last[INTEGRITY_TEXT_MAX]) {
+    char *copy = strdup(lines), *rest = NULL;
+    if (!copy)
+        return STORE_NO_MEMORY;
+    for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char text[INTEGRITY_TEXT_MAX];
+        if (strncmp(line, "***", 3) == 0)
+            continue;
+        describe_damage(line, text, sizeof text);
+        if (strcmp(text, last) != 0)
+            verify_problem(verify, 0, "%s", text);
+        memcpy(last, text, sizeof text);
+    }
+    free(copy);
+    return STORE_OK;
+}
+
 static int check_integrity(struct verify *verify) {
+    char last[INTEGRITY_TEXT_MAX] = "";
     sqlite3_stmt *statement;
     int rc = statement_get(verify->reader, STATEMENT_INTEGRITY_CHECK, NULL, 0, &statement);
     while (rc == STORE_OK && (rc = statement_step(verify->reader, statement)) == STORE_OK) {
@@ -160,10 +205,14 @@ static int check_integrity(struct verify *verify) {
         if (!text)
             rc = STORE_NO_MEMORY;
         else if (strcmp(text, "ok") != 0)
-            verify_problem(verify, 0, DATABASE_FILE " is damaged: %s", text);
+            rc = tell_damage(verify, text, last);
     }
     statement_reset(statement);
-    return verify_scan_end(verify, rc, "sqlite_schema");
+    if (rc == STORE_CORRUPT) {
+        verify->cut = true;
+        verify_problem(verify, 0, DATABASE_FILE " cannot be checked as a whole: %s", connection_told(verify->reader));
+    }
+    return rc == STORE_ABSENT || rc == STORE_CORRUPT ? STORE_OK : rc;
 }
 
 static int check_state(struct verify *verify) {
@@ -300,8 +349,8 @@ static int run_checks(struct verify *verify) {
         rc = checks[i](verify);
     const struct loss_teller teller = {
         .reader = verify->reader, .told = verify->options->known, .context = verify->options->context};
-    for (size_t i = 0; i < verify->losses->count && rc == STORE_OK && teller.told; i++)
-        loss_tell(&teller, &verify->losses->items[i]);
+    if (rc == STORE_OK && teller.told)
+        loss_tell_all(&teller, verify->losses, 0);
     if (rc == STORE_OK && verify->options->progress)
         verify->options->progress(verify->options->context, verify->total, verify->total);
     return rc;
@@ -329,7 +378,7 @@ int sqlite_verify_noting(struct storage *base, const struct verify_options *opti
     oid_set_init(&verify.bodies);
     oid_set_init(&verify.damaged);
     /* Not one of the pool, which lends for a moment only. */
-    int rc = connection_open(storage->path, storage->readers.kind, storage->log, &verify.reader, NULL);
+    int rc = connection_open_at(&storage->place, storage->readers.kind, storage->log, &verify.reader, NULL);
     if (rc == STORE_OK) {
         rc = run_checks(&verify);
         (void)connection_rollback(verify.reader); /* it has only read */

@@ -33,7 +33,7 @@ struct verify {
     struct state_row state;
     struct oid_set directories; /* that were ever made */
     struct oid_set bodies;      /* hashes of references that were read */
-    struct oid_set damaged;     /* of those, the damaged ones; and hashes of which object was named for which */
+    struct oid_set damaged;     /* of those, the damaged ones; and hashes of objects and files named for them */
     uint8_t *body;              /* BODY_LIMIT bytes */
     int read_errno;             /* of the body that the disk refused last; 0: it gave what is damaged */
     bool cut;                   /* a page that cannot be read has ended a scan, or hidden a path */

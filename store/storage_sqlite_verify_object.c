@@ -47,6 +47,21 @@ static int begin_transaction(struct verify *verify, struct scan *scan, const str
     return rc;
 }
 
+/* Tells, once, of a body file that is not there at all: of what it held, each part is told by itself. */
+static int report_body_file(struct verify *verify, uint32_t number) {
+    uint64_t words[] = {number, 0, 0};
+    int rc = number != 0 ? oid_set_add(&verify->damaged, XXH3_64bits(words, sizeof words) | 1) : STORE_EXISTS;
+    if (rc != STORE_OK)
+        return rc == STORE_EXISTS ? STORE_OK : rc;
+    rc = body_files_look(verify->storage->bodies, number);
+    if (rc == STORE_ABSENT)
+        verify_problem(verify, 0, "body file %08" PRIu32 " is missing: nothing that it held can be read", number);
+    else if (rc == STORE_CORRUPT)
+        verify_problem(verify, 0, "body file %08" PRIu32 " is no regular file: nothing that it held can be read",
+                       number);
+    return rc == STORE_NO_MEMORY ? rc : STORE_OK; /* what else is wrong, reading it has told */
+}
+
 /* Names the object that uses a damaged body, once. */
 static int report_body(struct verify *verify, const struct revision *revision, const struct body_ref *ref,
                        uint64_t hash) {
@@ -62,6 +77,8 @@ static int report_body(struct verify *verify, const struct revision *revision, c
     int rc = oid_set_add(&verify->damaged, XXH3_64bits(words, sizeof words) | 1); /* a set has no 0 */
     if (rc == STORE_EXISTS)
         return STORE_OK;
+    if (rc == STORE_OK)
+        rc = report_body_file(verify, ref->file);
     if (rc != STORE_OK)
         return rc;
     /* A disk that refuses to read may have the bytes still. */

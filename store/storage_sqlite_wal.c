@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/transfer.h"
@@ -44,6 +45,25 @@ out:
         (void)close(fd);
     free(path);
     free(buffer);
+    return rc;
+}
+
+int sqlite_wal_make_writable(const char *database, struct error *err) {
+    static const char *const suffixes[] = {"-wal", "-shm"};
+    int rc = STORE_OK;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && rc == STORE_OK; i++) {
+        char *path = NULL;
+        struct stat status;
+        if (asprintf(&path, "%s%s", database, suffixes[i]) < 0)
+            return error_set(err, STORE_NO_MEMORY, "cannot open %s: out of memory", database);
+        /* By name and not by a descriptor, whose closing would end the locks that other connections of this process have on the file. */
+        if (access(database, W_OK) == 0 && lstat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+            access(path, R_OK | W_OK) < 0 && fchmodat(AT_FDCWD, path, 0600, AT_SYMLINK_NOFOLLOW) < 0)
+            rc = error_set(err, STORE_READ_ONLY,
+                           "%s cannot be written, which a change of %s takes: %s; give it the same owner and mode",
+                           path, database, strerror(errno));
+        free(path);
+    }
     return rc;
 }
 

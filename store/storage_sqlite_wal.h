@@ -15,4 +15,8 @@
  * is waited for as by a commit. On an error nothing may be committed behind it. Cost: that of the log, which is mostly empty. */
 int sqlite_wal_settle(struct connection *writer, const char *database, struct error *err);
 
+/* For a database that can be written, before any connection to it is opened: its log and the log's index may have been made while it could only
+ * be read, with its mode of then. They get that of a store's files. STORE_READ_ONLY if that fails, as with another user's. */
+int sqlite_wal_make_writable(const char *database, struct error *err);
+
 #endif

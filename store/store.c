@@ -139,8 +139,11 @@ int store_repair(const char *directory, const struct repair_options *options, st
             "%s/tidfs.db is missing, and with it all names and history: put it back from a copy, or rename one "
             "that is left beside it (tidfs.db.damaged-*), and repair that",
             directory);
-    } else if (looked != 0 || !S_ISREG(status.st_mode)) {
+    } else if (looked != 0) {
         rc = error_set(err, STORE_NOT_A_STORE, "there is no store at %s to repair", directory);
+    } else if (!S_ISREG(status.st_mode)) {
+        rc = error_set(err, STORE_NOT_A_STORE,
+                       "%s/tidfs.db is no regular file: put the database itself there, and repair that", directory);
     }
     if (rc == STORE_OK) {
         rc = options->scratch != NULL ? keep_writers_out(path, &reading, err)

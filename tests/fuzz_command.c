@@ -89,6 +89,9 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument) {
     uint8_t *to = argument;
     for (size_t i = 0; i < room; i++)
         to[i] = run.answers.data[i % run.answers.size];
+    /* Half of the mounts show what the store's path leads to, as far as they tell. */
+    if (request == CONTROL_STATUS && run.answers.data[0] % 2 == 0)
+        ((struct control_status *)argument)->store_inode = 0;
     return 0;
 }
 

@@ -256,6 +256,70 @@ test_damaged_pages() {
 }
 
 # What is deleted stays in history, so only more room, or packing, ends it; until then the present can be read and deleted from.
+# Links, pipes and files that nobody may read in the place of a store's own.
+test_a_file_of_the_store_that_is_none_is_told() {
+    make_store
+    cp -a "$STORE" "$DIR/good"
+    mv "$STORE/bodies/00000001" "$DIR/body"
+    assert_verify_finds '^body file 00000001 is missing'
+    ln -s "$DIR/body" "$STORE/bodies/00000001"
+    assert_verify_finds '^body file 00000001 is no regular file'
+    expect_fail 8 'bodies: what stands for its newest file is no regular file' tidfs verify --repair "$STORE"
+    rm "$STORE/bodies/00000001"
+    mkfifo "$STORE/bodies/00000001"
+    assert_verify_finds '^body file 00000001 is no regular file'
+    rm "$STORE/bodies/00000001"
+    mv "$DIR/body" "$STORE/bodies/00000001"
+
+    rm -f "$STORE/tidfs.db-wal" # an empty one
+    ln -s /dev/null "$STORE/tidfs.db-wal"
+    expect_fail 8 "$STORE/tidfs.db-wal is no regular file: put" timeout 20 "$TIDFS" verify --repair "$STORE"
+    rm "$STORE/tidfs.db-wal"
+    mkfifo "$STORE/tidfs.db-wal"
+    expect_fail 8 "$STORE/tidfs.db-wal is no regular file: put" timeout 20 "$TIDFS" verify --repair "$STORE"
+    rm "$STORE/tidfs.db-wal"
+
+    mv "$STORE/tidfs.db" "$DIR/database"
+    ln -s "$DIR/database" "$STORE/tidfs.db"
+    expect_fail 8 "$STORE/tidfs.db is no regular file: put" tidfs verify --repair "$STORE"
+    rm "$STORE/tidfs.db"
+    mkfifo "$STORE/tidfs.db"
+    expect_fail 8 "$STORE/tidfs.db is no regular file: put" timeout 20 "$TIDFS" verify --repair "$STORE"
+    rm "$STORE/tidfs.db"
+    mv "$DIR/database" "$STORE/tidfs.db"
+    assert_store_whole
+
+    need_root
+    need setpriv
+    chmod 755 "$WORK" "$DIR"
+    cp "$TIDFS" "$DIR/program"
+    chown -R 64001:64001 "$STORE"
+    chmod 0 "$STORE/bodies/00000001"
+    expect_fail 8 'cannot repair .*: one of its files, of bodies/ perhaps, may not be read or written' \
+        setpriv --reuid=64001 --regid=64001 --clear-groups "$DIR/program" verify --repair "$STORE"
+}
+
+test_a_root_that_cannot_be_read_is_told() {
+    local page options
+    make_store
+    [ -x "$TIDFS_TOOLS/tool_sql" ] || skip 'tool_sql is not built'
+    cp -a "$STORE" "$DIR/good"
+    mkdir -p "$MNT"
+    # The table that has the root in it, and the index by which it is found.
+    for page in 6 7; do
+        dd if=/dev/urandom of="$STORE/tidfs.db" bs=4096 count=1 seek=$((page - 1)) conv=notrunc status=none
+        for options in ro ro,at=now; do
+            expect_fail 1 "mount: $STORE: .* cannot be read: Input/output error; .tidfs verify. tells more" tidfs mount -o "$options" "$STORE" "$MNT"
+        done
+        expect_fail 1 'subdir=dir cannot be read: Input/output error; .tidfs verify.' tidfs mount -o ro,subdir=dir "$STORE" "$MNT"
+        cp "$DIR/good/tidfs.db" "$STORE/tidfs.db"
+    done
+    "$TIDFS_TOOLS/tool_sql" "$STORE" 'DELETE FROM revision WHERE oid = 1'
+    expect_fail 1 'the newest state cannot be read: it has no root directory; .tidfs verify.' tidfs mount -o ro "$STORE" "$MNT"
+    expect_fail 1 'the newest state cannot be read: it has no root directory; .tidfs verify.' tidfs mount "$STORE" "$MNT"
+    expect_fail 1 'subdir=nowhere: No such file' tidfs mount -o ro,subdir=nowhere "$DIR/good" "$MNT"
+}
+
 test_full_disk() {
     local i
     need_root

@@ -627,6 +627,7 @@ test_only_the_owner_commits_under_another_name() {
     new_store
     chmod 755 "$WORK" "$DIR"
     mount_store allow_other
+    chmod 1777 "$MNT/head"
     expect_fail any 'not permitted' as_user "$TIDFS" commit -m forged --user root "$MNT/head"
     as_user "$TIDFS" commit -m mine "$MNT/head" >/dev/null
     assert_match author "$(tidfs log -n 1 --store "$STORE")" "(nobody|65534) .*mine"
@@ -674,6 +675,7 @@ test_changes_of_a_shared_mount_have_the_user_who_made_them() {
         rm -rf "$STORE"
         new_store
         mount_store "allow_other,commit-interval=1h$cache"
+        chmod 1777 "$MNT/head" # who may write there may commit
         mkdir -m 1777 "$MNT/head/all"
         sync "$MNT/head/all"
         assert_eq "root's change$cache" "$(newest_user)" root

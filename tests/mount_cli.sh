@@ -599,4 +599,59 @@ test_names_of_anything() {
     unmount "$DIR/a b"$'\n'"c"
 }
 
-run_tests
+# ---------------------------------------------------------------- a store that is not what it was
+
+test_a_store_that_was_moved_away_is_not_taken_for_another() {
+    local command
+    new_store
+    mount_store commit-interval=1h
+    echo 1 >"$MNT/head/f"
+    commit first >/dev/null
+    mv "$STORE" "$DIR/moved"
+    expect_fail 1 "the store mounted on $MNT is not at $STORE any more" tidfs log "$MNT"
+    new_store
+    for command in log 'diff now~1' status info 'versions f' 'tag t' 'tag --delete t'; do
+        # shellcheck disable=SC2086 # what it takes is a word of its own
+        (cd "$MNT/head" && expect_fail 1 "the store mounted on $MNT is not at $STORE any more" "$TIDFS" $command) ||
+            fail "$command"
+    done
+    expect_fail any 'any more' tidfs verify "$MNT"
+    expect_fail 1 'any more' tidfs revert --mount "$MNT" now~1 f
+    # Nor is that mount taken for one of the other store.
+    assert_match 'status of the new store' "$(tidfs status --json --store "$STORE")" '"mount": null'
+    rm -r "$STORE"
+    mv "$DIR/moved" "$STORE"
+    assert_match 'log, after it was moved back' "$(tidfs log "$MNT")" first
+    unmount
+    assert_match 'store' "$(tidfs verify "$STORE")" clean
+}
+
+# Nobody but its owner can do that.
+test_a_writer_whose_lock_was_removed_is_told_what_happened() {
+    local said='another process has written the store meanwhile: was .*lock.* removed'
+    new_store
+    mount_foreground commit-interval=1h 2>"$DIR/log"
+    echo 1 >"$MNT/head/f"
+    rm "$STORE/lock"
+    mount_store commit-interval=1h "$DIR/mnt2"
+    echo 2 >"$DIR/mnt2/head/g"
+    tidfs commit "$DIR/mnt2" >/dev/null
+    expect_fail 1 "$said" tidfs commit "$MNT"
+    expect_fail 1 "$said" tidfs commit "$MNT"
+    assert_match 'status' "$(tidfs status "$MNT")" "$said"
+    expect_fail 32 "$said.*pending is lost" tidfs umount "$MNT"
+    unmount "$DIR/mnt2"
+    tidfs umount -l "$MNT"
+    ! wait "$DRIVER" || fail 'the driver told of no loss'
+    assert_match log "$(cat "$DIR/log")" "$said"
+    assert_match 'store' "$(tidfs verify "$STORE")" clean
+}
+
+test_a_configuration_that_is_a_fifo_is_not_waited_for() {
+    new_store
+    mkdir -p "$DIR/home/.config/tidfs" "$MNT"
+    mkfifo "$DIR/home/.config/tidfs/tidfs.conf"
+    HOME=$DIR/home XDG_CONFIG_HOME='' expect_fail 1 'tidfs.conf is no regular file' timeout 10 "$TIDFS" mount "$STORE" "$MNT"
+}
+
+run_tests "$@"

@@ -165,12 +165,16 @@ test_everything_acknowledged_survives() {
     local i first what scenarios
     read -ra scenarios <<<"$SCENARIOS"
     RANDOM=$SEED
+    # Said also when something fails; what is local to this function is gone then.
+    kills=0
+    trap 'echo "    KILLS=$KILLS SEED=$SEED: $kills kills under ${SCENARIOS// /, }"' EXIT
     # A store sees ten kills: verifying takes longer the more there is.
     for ((first = 1; first <= KILLS; first += 10)); do
         rm -rf "$STORE"
         new_store
         for ((i = first; i <= KILLS && i < first + 10; i++)); do
             kill_and_look "$i"
+            kills=$((kills + 1))
         done
         # What earlier runs left was not touched by later kills, and stays what their own transactions say.
         mount_store
@@ -184,7 +188,6 @@ test_everything_acknowledged_survives() {
         unmount
         tidfs verify "$STORE" >/dev/null
     done
-    echo "    KILLS=$KILLS SEED=$SEED: $KILLS kills under ${SCENARIOS// /, }"
 }
 
 run_tests "$@"

@@ -217,10 +217,13 @@ fill_and_go_on() {
 test_a_disk_that_fills_up_at_any_point() {
     local round
     RANDOM=$((SEED % 32768))
+    # Said also when one fails; what is local to this function is gone then.
+    filled=0
+    trap 'echo "    DISKS=$DISKS SEED=$SEED: $filled disks filled"' EXIT
     for ((round = 0; round < DISKS; round++)); do
         fill_and_go_on "$round"
+        filled=$((filled + 1))
     done
-    echo "    DISKS=$DISKS SEED=$SEED: $DISKS disks filled"
 }
 
 test_refused_writes_leave_the_room_for_removals_alone() {
@@ -357,6 +360,67 @@ test_a_quota_is_a_full_disk() {
     end_driver
     assert_eq 'exit code of the driver' "$ENDED" 0
     leave_disk
+}
+
+# ---------------------------------------------------------------- limits of the driver
+
+# mount_limited LIMIT…: as mount_logged, with those of ulimit.
+mount_limited() {
+    mkdir -p "$MNT"
+    # Not a subshell beside it: $! is the driver.
+    bash -c 'ulimit "${@:3}" && exec "$TIDFS" mount -f -o commit-interval=1h "$1" "$2"' - "$STORE" "$MNT" "$@" 2>>"$DIR/log" &
+    DRIVER=$!
+    wait_until 20 mountpoint -q "$MNT"
+}
+
+# Of body files, and of the database's log.
+test_a_limit_for_files_is_a_full_disk() {
+    local limit
+    for limit in 5000 200; do
+        rm -rf "$STORE" "$DIR/log"
+        new_store
+        mount_limited -f "$limit"
+        echo small >"$MNT/head/small"
+        tidfs commit "$MNT" >/dev/null
+        head -c 9000000 /dev/urandom >"$MNT/head/large" 2>/dev/null || true
+        expect_fail any 'No space left|File too large' sync "$MNT/head/large"
+        expect_fail 1 'no space left below its store' tidfs commit "$MNT"
+        expect_fail 32 'no space left below its store' tidfs umount "$MNT"
+        kill -0 "$DRIVER" || fail 'the driver is gone'
+        driver_says 'File too large'
+        # Nothing is lost that can be kept: with less of it there is room.
+        rm "$MNT/head/large"
+        wait_until 10 tidfs commit "$MNT" >/dev/null
+        echo more >"$MNT/head/more"
+        tidfs umount "$MNT"
+        wait "$DRIVER"
+        assert_match 'store' "$(tidfs verify "$STORE")" clean
+        assert_match 'names' "$(tidfs ls --store "$STORE" now | tr '\n' ' ')" 'more.*small'
+    done
+}
+
+# Threads are cancelled when the driver ends, which takes what is loaded while there is memory.
+test_a_driver_with_little_memory_ends_in_order() {
+    local kib ended
+    # A sanitizer takes as much address space as there is.
+    (ulimit -v 65000 && ASAN_OPTIONS='' "$TIDFS" --version) >/dev/null 2>&1 || skip 'the program does not run in so little'
+    for kib in 54000 58000 60000 65000; do
+        rm -rf "$STORE" "$DIR/log"
+        new_store
+        mount_limited -v "$kib"
+        {
+            head -c 3000000 /dev/urandom >"$MNT/head/f"
+            cat "$MNT/head/f"
+            dd if=/dev/zero of="$MNT/head/zeros" bs=1M count=30 status=none
+            tidfs commit "$MNT"
+        } >/dev/null 2>&1 || true # there may be too little for that, which is told
+        tidfs umount "$MNT" 2>/dev/null || tidfs umount -l "$MNT" 2>/dev/null || true
+        ended=0
+        wait "$DRIVER" || ended=$?
+        assert_at_most "exit code with $kib KiB" "$ended" 1
+        ! said libgcc || fail "libgcc_s was wanted too late: $(cat "$DIR/log")"
+        assert_match 'store' "$(tidfs verify "$STORE")" clean
+    done
 }
 
 # ---------------------------------------------------------------- read-only

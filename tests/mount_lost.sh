@@ -161,6 +161,61 @@ test_lost_contents_are_one_line_of_a_patch() {
     [ "$(cat "$MNT/head/d/f2")" = "$(printf 'text 2\nmore')" ]
 }
 
+test_damaged_contents_take_no_place_of_good_ones() {
+    make_history
+    cp "$STORE/bodies/00000001" "$DIR/whole"
+    # In the first version of the three; nobody knows it yet.
+    printf X | dd of="$STORE/bodies/00000001" bs=1 seek=1000 conv=notrunc status=none
+    on 1 revert --dry-run --at "$T1" big
+    says err 'revert: big: it cannot be put back: .* damaged; nothing was changed; .tidfs verify. tells more, and .tidfs verify --repair.'
+    on 1 revert --at "$T1" big
+    says err 'revert: big: it cannot be put back'
+    mount_store
+    sha256sum "$MNT/head/big" "$MNT/head/d/f2" >before
+    expect_status 1 tidfs revert --mount "$MNT" --at "$T1" /
+    says err 'revert: big: it cannot be put back: .* damaged'
+    expect_status 1 tidfs undo --mount "$MNT" "$T4" "$T3" "$T2"
+    says err 'undo: big: it cannot be put back: .* damaged'
+    # Nor that of another file, which is to have the place of one that was saved by renaming.
+    cp "$MNT/head/big" "$MNT/head/new"
+    mv "$MNT/head/new" "$MNT/head/big"
+    commit saved >"$DIR/out"
+    expect_status 1 tidfs revert --mount "$MNT" --at "$T1" /big
+    says err 'revert: big: it cannot be put back: .* damaged'
+    sha256sum -c --quiet before
+    expect_status 0 tidfs revert --mount "$MNT" --at "$T2" /big
+    unmount
+    cp "$DIR/whole" "$STORE/bodies/00000001"
+    on 0 revert --at "$T1" big
+}
+
+test_a_damaged_content_can_be_replaced_and_what_stays_may_be_damaged() {
+    local size tid
+    new_store
+    mount_store commit-interval=1h
+    seq 10000 30000 >"$MNT/head/big"
+    T1=$(commit one)
+    size=$(stat -c %s "$STORE/bodies/00000001")
+    seq 10001 30001 >"$MNT/head/big"
+    T2=$(commit two)
+    printf X | dd of="$MNT/head/big" bs=1 seek=100000 conv=notrunc status=none
+    T3=$(commit three)
+    unmount
+    # In the first chunk of what two and three have in common.
+    printf X | dd of="$STORE/bodies/00000001" bs=1 seek=$((size + 1000)) conv=notrunc status=none
+    on 0 revert --at "$T2" big
+    on 0 revert --at "$T1" big
+    mount_store
+    cmp "$MNT/head/big" <(seq 10000 30000)
+    tid=$(tidfs log --store "$STORE" --json 2>/dev/null | wc -l)
+    for T in "$T2" "$T3"; do
+        expect_status 1 tidfs revert --mount "$MNT" --at "$T" /big
+        says err 'revert: big: it cannot be put back'
+    done
+    [ "$(tidfs log --store "$STORE" --json 2>/dev/null | wc -l)" = "$tid" ]
+    cmp "$MNT/head/big" <(seq 10000 30000)
+}
+
 test_a_lost_chunk_and_lost_attributes_hide_nothing() {
     make_history
     lose "UPDATE revision SET sum = sum + 1 WHERE seq = $SEQ2 AND ((oid = $F2 AND part > 1) OR (oid = $F3 AND part = 1))"

@@ -66,8 +66,8 @@ test_names_that_are_lost_come_back() {
     expect_status 0 tidfs verify "$STORE"
     mount_store
     diff -r "$DIR/expected" "$MNT/head/docs"
-    tidfs log "$MNT" >log
-    grep -q 'repair: ' log
+    tidfs log "$MNT" >said
+    grep -q 'repair: ' said
     echo more >>"$MNT/head/docs/file-1"
     tidfs umount "$MNT"
     expect_status 0 tidfs verify "$STORE"
@@ -103,6 +103,100 @@ test_lost_contents_are_an_error_and_never_zeros() {
     cmp -i 300000 "$DIR/expected/large" "$MNT/head/docs/large"
     cp "$DIR/expected/large" "$MNT/head/docs/large"
     cmp "$DIR/expected/large" "$MNT/head/docs/large"
+}
+
+# change SQL: to the database, under right checksums of pages.
+change() {
+    [ -x "$TIDFS_TOOLS/tool_sql" ] || skip "tool_sql is not built"
+    "$TIDFS_TOOLS/tool_sql" "$STORE" "$1"
+}
+
+# told_and_known TEXT: by a dry run, by a repair and by a check after it.
+told_and_known() {
+    expect_status 4 tidfs verify --repair -n "$STORE"
+    grep -qF "$1" out
+    expect_status 1 tidfs verify --repair "$STORE"
+    grep -qF "$1" out
+    grep -qE ': repaired: [0-9]+ rows kept, 1 loss on record, 0 objects placed, 0 names removed$' out
+    expect_status 0 tidfs verify "$STORE"
+    grep -qF "known: $1" out
+}
+
+test_lost_tags_are_told() {
+    need sqlite3
+    make_history
+    tidfs tag --store "$STORE" first >/dev/null
+    tidfs tag --store "$STORE" second >/dev/null
+    cp -a "$STORE" whole
+    change "UPDATE tag SET tid = 7 WHERE name = 'first'"
+    told_and_known 'the tag first is lost'
+    tidfs tag --store "$STORE" first >/dev/null
+    assert_eq 'tags' "$(tidfs tag --store "$STORE" | awk '{ print $NF }' | xargs)" 'first second'
+    rm -rf "$STORE"
+    cp -a whole "$STORE"
+    zero_page "$(root_page tag)"
+    told_and_known 'tags are lost, if '
+    tidfs tag --store "$STORE" third >/dev/null
+    assert_eq 'tags' "$(tidfs tag --store "$STORE" | awk '{ print $NF }')" third
+}
+
+test_a_lost_user_and_message_are_told() {
+    local tid
+    make_history
+    tid=$(tidfs log --store "$STORE" | awk '/ one$/ { print $1 }')
+    change "UPDATE txn SET user = 'evil' WHERE seq = 2"
+    told_and_known "the user and message of transaction $tid ("
+}
+
+# A name of two, so that nothing is placed anew.
+test_a_lost_name_is_told() {
+    local told losses
+    make_history
+    mount_store
+    ln "$MNT/head/docs/file-9" "$MNT/head/docs/old/other"
+    commit >/dev/null
+    unmount
+    change "UPDATE entry SET born = 1 WHERE name = CAST('file-9' AS BLOB)"
+    expect_status 1 tidfs verify --repair "$STORE"
+    grep -q '^/docs: names are lost: ' out
+    grep -q '^/docs: the name file-9 in it, .* is lost$' out
+    grep -q '^/docs/old/other: its names or contents .* are lost$' out
+    told=$(grep -cv ': repaired' out)
+    losses=$(grep -oE '[0-9]+ losses on record' out | cut -d ' ' -f 1)
+    assert_eq 'lines, of which one is not on record' "$told" "$((losses + 1))"
+    expect_status 0 tidfs verify "$STORE"
+    assert_eq 'what is known' "$(grep -c '^known: ' out)" "$losses"
+}
+
+test_damage_is_told_in_sentences() {
+    need sqlite3
+    make_history
+    cp -a "$STORE" whole
+    zero_page "$(root_page entry)"
+    expect_status 4 tidfs verify "$STORE"
+    grep -qx "tidfs.db is damaged: page $(root_page entry) cannot be read" out
+    assert_eq "SQLite's words" "$(grep -cE '\\n|error code|sqlite_schema|\*\*\*' out || true)" 0
+    rm -rf "$STORE"
+    cp -a whole "$STORE"
+    change 'UPDATE state SET sum = 1'
+    expect_status 4 tidfs verify "$STORE"
+    grep -q "is damaged: the record of the store's state is missing or wrong; .tidfs verify --repair. saves" err
+    expect_status 1 tidfs verify --repair "$STORE"
+    diff -r <(tidfs ls --store "$STORE" now docs) <(ls -A expected)
+}
+
+test_a_row_that_is_too_large_is_damage() {
+    make_history
+    change "UPDATE revision SET data = zeroblob(100000000) WHERE id = (SELECT max(id) FROM revision WHERE part >= 16)"
+    expect_status 4 tidfs verify "$STORE"
+    grep -qE '^/docs/.*: revision [0-9]+ .* is damaged' out
+    mount_store
+    { find "$MNT/head" -type f -exec cat {} + 2>&1 >/dev/null || true; } | sed 's/.*: //' | sort -u >errors
+    assert_eq 'errors' "$(cat errors)" 'Input/output error'
+    unmount
+    expect_status 1 tidfs verify --repair "$STORE"
+    grep -qE '^/docs/.*: contents, bytes 0 to 262143, .*: lost' out
+    expect_status 0 tidfs verify "$STORE"
 }
 
 test_a_mounted_store_is_refused() {
@@ -312,6 +406,22 @@ test_a_damaged_end_of_the_log_is_told() {
     expect_status 0 tidfs verify "$STORE"
     tidfs cat --store "$STORE" now same >is || true
     [ ! -s is ] || seq 5 2000 | cmp - is
+}
+
+# Where it is only not there just now, all contents would be lost for ever.
+test_without_body_files_nothing_is_given_up() {
+    new_store
+    mount_store
+    head -c 200000 /dev/urandom >"$MNT/head/large"
+    commit >/dev/null
+    unmount
+    mv "$STORE/bodies" elsewhere
+    cp "$STORE/tidfs.db" before
+    expect_fail 8 'bodies is missing: put it back' tidfs verify --repair --dry-run "$STORE"
+    expect_fail 8 'bodies is missing: put it back' tidfs verify --repair "$STORE"
+    cmp before "$STORE/tidfs.db"
+    mv elsewhere "$STORE/bodies"
+    expect_status 0 tidfs verify "$STORE"
 }
 
 run_tests "$@"

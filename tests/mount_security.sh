@@ -298,7 +298,124 @@ PY
     unmount
 }
 
+# transactions: of $STORE.
+transactions() {
+    tidfs info --json "$STORE" | grep -o '"transactions": [0-9]*' | grep -o '[0-9]*$'
+}
+
+# may_commit yes|no USER[:GROUPS] WHAT
+may_commit() {
+    local before after
+    before=$(transactions)
+    if [ "$1" = yes ]; then
+        as "$2" "$WORK/tidfs" commit -m "$3" "$MNT" >/dev/null || fail "$2 cannot commit: $3"
+        after=$((before + 1))
+    else
+        expect_fail 1 "not permitted: only the mount's owner, root and who may write to its /head" as "$2" "$WORK/tidfs" commit "$MNT"
+        expect_fail 1 'not permitted' as "$2" "$WORK/tidfs" commit -m "$3" "$MNT"
+        after=$before
+    fi
+    assert_eq "transactions after: $3" "$(transactions)" "$after"
+}
+
+test_who_may_not_write_to_a_shared_mount_cannot_have_it_commit() {
+    local tid
+    open_the_way
+    new_store
+    mount_store allow_other,commit-interval=1h
+    chmod 755 "$MNT/head"
+    echo 1 >"$MNT/head/f"
+    may_commit no "$OTHER" 'a mode of 755'
+    assert_eq 'what is pending stays so' "$([ "$(counter pending objects)" -gt 0 ] && echo yes)" yes
+    # A file that may be read may be synced, as everywhere; that is nobody's commit, and with nothing pending none at all.
+    as "$OTHER" sync "$MNT/head/f"
+    tid=$(transactions)
+    as "$OTHER" sync "$MNT/head/f"
+    assert_eq 'transactions by a sync of nothing' "$(transactions)" "$tid"
+    assert_eq 'user of it' "$(tidfs log -n 1 --json "$MNT" | grep -o '"user": "[^"]*"')" '"user": "root"'
+    expect_fail 1 "only the mount's owner and root" as "$OTHER" "$WORK/tidfs" commit --user root "$MNT"
+
+    may_commit yes 0:0 'root'
+    chmod 757 "$MNT/head"
+    may_commit yes "$OTHER" 'others may write'
+    chmod 752 "$MNT/head"
+    may_commit no "$OTHER" 'others may write, and not search'
+    chgrp "$TEAM" "$MNT/head"
+    chmod 775 "$MNT/head"
+    may_commit no "$OTHER" 'the group may write'
+    may_commit yes "$MEMBER:$MEMBER,$TEAM" 'a supplementary group'
+    may_commit yes "$MEMBER:$TEAM" 'the group of the process'
+    chmod 757 "$MNT/head"
+    may_commit no "$MEMBER:$MEMBER,$TEAM" 'all but the group may write'
+    chown "$OWNER" "$MNT/head"
+    chmod 577 "$MNT/head"
+    may_commit no "$OWNER" 'all but the owner of the directory may write'
+    chmod 755 "$MNT/head"
+    may_commit yes "$OWNER" 'the owner of the directory'
+    unmount
+}
+
+test_an_acl_says_who_may_have_a_shared_mount_commit() {
+    open_the_way
+    need setfacl
+    new_store
+    mount_store allow_other,commit-interval=1h
+    chmod 755 "$MNT/head"
+    setfacl -m "u:$MEMBER:rwx" "$MNT/head"
+    may_commit yes "$MEMBER" 'a user of the ACL'
+    may_commit no "$OTHER" 'another user'
+    setfacl -m m::rx "$MNT/head"
+    may_commit no "$MEMBER" 'a mask'
+    setfacl -b "$MNT/head"
+    setfacl -m "g:$TEAM:rwx" "$MNT/head"
+    may_commit yes "$MEMBER:$MEMBER,$TEAM" 'a group of the ACL'
+    may_commit no "$OTHER" 'one not in it'
+    setfacl -m "u:$MEMBER:rx,o::rwx" "$MNT/head"
+    may_commit no "$MEMBER:$MEMBER,$TEAM" 'a user who is named has no other rights'
+    may_commit yes "$OTHER" 'all others'
+    # The kernel agrees.
+    assert_eq 'who makes files' "$(can "$MEMBER:$MEMBER,$TEAM" make "$MNT/head") $(can "$OTHER" make "$MNT/head")" 'no yes'
+    unmount
+}
+
+test_commits_of_a_users_mount_are_his() {
+    local OWNER=65534 # fusermount3 wants one who has a name
+    open_the_way
+    if [ ! -u "$(command -v fusermount3)" ] || [ "$(stat -c %a /dev/fuse)" != 666 ]; then skip 'users cannot mount here'; fi
+    grep -qx user_allow_other /etc/fuse.conf || skip 'user_allow_other is not set'
+    MNT=$DIR/home/mnt STORE=$DIR/home/store
+    mkdir -p "$MNT"
+    chown -R "$OWNER" "$DIR/home"
+    setpriv --reuid "$OWNER" --clear-groups "$WORK/tidfs" init "$STORE" >/dev/null
+    HOME=$DIR/home setpriv --reuid "$OWNER" --clear-groups "$WORK/tidfs" mount -o allow_other "$STORE" "$MNT"
+    may_commit no "$OTHER" 'another'
+    may_commit yes "$OWNER" 'the owner'
+    unmount
+}
+
 # ---------------------------------------------------------------- the driver and the commands as processes
+
+# A reader makes the files beside a database with its mode.
+test_a_store_that_was_read_only_for_a_while_can_be_written_again() {
+    open_the_way
+    mkdir "$DIR/home"
+    chown "$OWNER" "$DIR/home"
+    STORE=$DIR/home/store
+    as "$OWNER" "$WORK/tidfs" init "$STORE" >/dev/null
+    chmod 400 "$STORE/tidfs.db"
+    as "$OWNER" "$WORK/tidfs" verify "$STORE" >/dev/null
+    expect_fail 1 'cannot be written' as "$OWNER" "$WORK/tidfs" tag --store "$STORE" t
+    chmod 600 "$STORE/tidfs.db"
+    # As some filesystems and versions of SQLite leave them.
+    [ ! -e "$STORE/tidfs.db-wal" ] || chmod 400 "$STORE/tidfs.db-wal"
+    install -o "$OWNER" -m 400 /dev/null "$STORE/tidfs.db-shm"
+    as "$OWNER" "$WORK/tidfs" tag --store "$STORE" t >/dev/null
+    as "$OWNER" "$WORK/tidfs" verify "$STORE" >/dev/null
+    assert_eq 'what is open to others, or not to write' "$(find "$STORE" -type f ! -perm 600)" ''
+    # What is somebody else's is named.
+    install -o 0 -m 644 /dev/null "$STORE/tidfs.db-shm"
+    expect_fail 1 "tidfs.db-shm cannot be written.*give it the same owner" as "$OWNER" "$WORK/tidfs" tag --store "$STORE" u
+}
 
 test_nothing_of_the_contents_is_told_by_processes_and_logs() {
     local text=a-very-private-sentence

@@ -331,10 +331,19 @@ static void test_config__files_that_are_not_there(void **state) {
     assert_int_equal(mount_options_read_file(&options, fixture->user_file, &err), STORE_ABSENT);
     assert_int_equal(mount_options_read_files(&options, fixture->system_file, fixture->directory, NULL, &err),
                      STORE_OK);
-    assert_int_equal(mount_options_read_file(&options, fixture->directory, &err), STORE_IO);
+    assert_int_equal(mount_options_read_file(&options, fixture->directory, &err), STORE_INVALID);
     check_sentence(&err, "a directory", fixture->directory);
+    /* Which nobody writes to: it is not waited for. */
+    assert_int_equal(mkfifo(fixture->user_file, 0600), 0);
+    assert_int_equal(mount_options_read_file(&options, fixture->user_file, &err), STORE_INVALID);
+    check_sentence(&err, "a fifo", "is no regular file");
+    assert_int_equal(unlink(fixture->user_file), 0);
     write_text(fixture->user_file, "");
     assert_int_equal(mount_options_read_file(&options, fixture->user_file, &err), STORE_OK);
+    /* Which is how a file is masked, by a link to it. */
+    assert_int_equal(mount_options_read_file(&options, "/dev/null", &err), STORE_OK);
+    assert_int_equal(mount_options_read_file(&options, "/dev/zero", &err), STORE_INVALID);
+    check_sentence(&err, "a device", "is no regular file");
 }
 
 static void check_together(const char *list, enum mount_options_source source, const char *part) {

@@ -1,5 +1,6 @@
-/* Repair of stores of which one value is wrong under a right checksum, as no disk does it but a hostile hand or a mistake of ours may: every column of every row in
- * turn. The repair is refused with a reason, or it leaves nothing to repair. VALUES=1 tries all, the default every 7th. */
+/* Repair of stores of which one value is wrong under a right checksum of its page, as no disk does it but a hostile hand or a mistake of ours may: every column of
+ * every row in turn, once with the row's checksum made right, once with that left wrong. The repair succeeds (but for what says what kind of store it
+ * is), soon, leaves nothing to repair, and makes up no history beyond a few transactions. VALUES=1 tries all, the default every 17th. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,13 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/page_vfs.h"
 #include "store/repair.h"
 #include "tests/hostile.h"
 
-#define TOLD_MAX 10
+#define TOLD_MAX         10
+#define TRANSACTIONS_MAX 4 /* more than before: what was lost with one row, and what the repair itself commits */
+#define SECONDS_MAX      2 /* of the processor */
 
 static const char *const values[] = {"0",
                                      "1",
@@ -29,8 +33,14 @@ static const char *const values[] = {"0",
                                      "%s - 1",
                                      "-1",
                                      "12",
+                                     "9999",
+                                     "300000",
+                                     "4000000000",
                                      "4294967295",
+                                     "1152921504606846974",
+                                     "1152921504606846975",
                                      "1152921504606846976",
+                                     "9223372036854775806",
                                      "9223372036854775807",
                                      "x''",
                                      "substr(CAST(%s AS BLOB), 2)",
@@ -56,6 +66,7 @@ struct walk {
     char base[64], directory[96], database[112];
     uint8_t *whole;
     size_t size;
+    int64_t transactions; /* of the store that is whole */
     unsigned tried, repaired, refused, wrong;
 };
 
@@ -91,13 +102,14 @@ static int64_t count_rows(const struct walk *walk, const char *table) {
     return count;
 }
 
-/* False if the table does not take such a value. */
-static bool change(const struct walk *walk, const char *sql) {
+/* False if the table does not take such a value. sums: the checksums of rows are made right. */
+static bool change(const struct walk *walk, const char *sql, bool sums) {
     sqlite3 *db = NULL;
     assert_int_equal(sqlite3_open_v2(walk->database, &db, SQLITE_OPEN_READWRITE, PAGE_VFS), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA synchronous = OFF; BEGIN", NULL, NULL, NULL), SQLITE_OK);
     bool taken = sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK && sqlite3_changes(db) == 1;
-    hostile_sum(db);
+    if (sums)
+        hostile_sum(db);
     assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     return taken;
@@ -114,22 +126,37 @@ static const char *check_repaired(const struct walk *walk) {
     store_close(store);
     if (problems != 0)
         return "a repaired store verifies";
+    if (count_rows(walk, "txn") > walk->transactions + TRANSACTIONS_MAX)
+        return "a repair makes up no history";
     int rc = store_repair(walk->directory, &(struct repair_options){.user = "tester"}, &again, &err);
     bool damaged = again.damaged;
     repair_result_release(&again);
     return rc != STORE_OK || damaged ? "a repaired store needs no repair" : NULL;
 }
 
-static void try_one(struct walk *walk, const char *sql) {
+static double processor_seconds(void) {
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* may_refuse: the value says what the store is. */
+static void try_one(struct walk *walk, const char *sql, bool sums, bool may_refuse) {
     struct error err = {0};
     struct repair_result result = {0};
     const char *fault = NULL;
     put_back(walk);
-    if (!change(walk, sql))
+    if (!change(walk, sql, sums))
         return;
+    double begin = processor_seconds();
     int rc = store_repair(walk->directory, &(struct repair_options){.user = "tester"}, &result, &err);
-    if (rc != STORE_OK)
+    double seconds = processor_seconds() - begin;
+    if (rc != STORE_OK && !may_refuse)
+        fault = "a repair is not refused";
+    else if (rc != STORE_OK)
         fault = strlen(err.text) > 10 ? NULL : "a refusal has a reason";
+    else if (seconds > SECONDS_MAX)
+        fault = "a repair is done soon";
     else if (result.left != 0)
         fault = "a repair leaves nothing";
     else
@@ -138,21 +165,22 @@ static void try_one(struct walk *walk, const char *sql) {
     walk->repaired += rc == STORE_OK && result.damaged;
     walk->refused += rc != STORE_OK;
     if (fault && walk->wrong++ < TOLD_MAX)
-        print_error("does not hold: %s: %s\n", fault, sql);
+        print_error("does not hold: %s: %s, the row's checksum %s: %s\n", fault, sql, sums ? "right" : "wrong",
+                    err.text);
     repair_result_release(&result);
 }
 
 static void test_repair_rows__any_value_may_be_wrong(void **state) {
     struct walk *walk = *state;
     const char *text = getenv("VALUES");
-    unsigned stride = text ? (unsigned)strtoul(text, NULL, 10) : 7, at = 0;
+    unsigned stride = text ? (unsigned)strtoul(text, NULL, 10) : 17, at = 0;
     assert_true(stride > 0);
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
         put_back(walk);
         int64_t rows = count_rows(walk, tables[t].table);
         for (unsigned c = 0; c < 10 && tables[t].columns[c]; c++)
             for (int64_t row = 0; row < rows; row++)
-                for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+                for (size_t v = 0; v < 2 * sizeof values / sizeof values[0]; v++) {
                     char value[96], sql[512];
                     const char *column = tables[t].columns[c], *table = tables[t].table, *key = tables[t].columns[0];
                     if (at++ % stride != 0)
@@ -161,16 +189,68 @@ static void test_repair_rows__any_value_may_be_wrong(void **state) {
                         key = "idx"; /* no two rows have the same */
                     else if (strcmp(table, "state") == 0)
                         key = "id";
-                    (void)snprintf(value, sizeof value, values[v], column);
+                    (void)snprintf(value, sizeof value, values[v / 2], column);
                     (void)snprintf(
                         sql, sizeof sql,
                         "UPDATE OR IGNORE %s SET %s = %s WHERE %s = (SELECT %s FROM %s ORDER BY %s LIMIT 1 OFFSET %d)",
                         table, column, value, key, key, table, key, (int)row);
-                    try_one(walk, sql);
+                    try_one(walk, sql, v % 2 == 0, strcmp(table, "meta") == 0);
                 }
     }
-    print_message("%u values: %u repaired, %u refused, %u wrong\n", walk->tried, walk->repaired, walk->refused,
-                  walk->wrong);
+    print_message("    VALUES=%u: %u values: %u repaired, %u refused, %u wrong\n", stride, walk->tried, walk->repaired,
+                  walk->refused, walk->wrong);
+    assert_int_equal(walk->wrong, 0);
+}
+
+/* Several values of a row, or of rows, that agree with each other: all checksums right. */
+static void test_repair_rows__numbers_that_agree_may_be_absurd(void **state) {
+    static const char *const changes[] = {
+        "UPDATE revision SET id = 288230376151711744, seq = 4000000000 WHERE id = (SELECT max(id) FROM revision)",
+        "UPDATE state SET next_revision = 288230376151711745;"
+        "UPDATE txn SET seq = 4000000000, first_revision = 288230376151711744 WHERE seq = (SELECT max(seq) FROM txn);"
+        "UPDATE revision SET id = 288230376151711744, seq = 4000000000 WHERE id = (SELECT max(id) FROM revision)",
+        "UPDATE state SET next_revision = 288230376151711745;"
+        "UPDATE subtree SET seq = 4000000000 WHERE id = (SELECT max(id) FROM subtree)",
+        "UPDATE state SET next_oid = 1152921504606846976, next_revision = 1152921504606846976,"
+        " next_body = 1152921504606846976, next_subtree = 1152921504606846976;"
+        "UPDATE entry SET oid = 1152921504606846975, born = 1152921504606846975 WHERE idx = (SELECT max(idx) FROM "
+        "entry)",
+    };
+    struct walk *walk = *state;
+    walk->tried = walk->wrong = 0;
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        try_one(walk, changes[i], true, false);
+    assert_int_equal(walk->tried, sizeof changes / sizeof changes[0]);
+    assert_int_equal(walk->wrong, 0);
+}
+
+/* The row is not right, and its seq cannot be: what it was of is told all the same. */
+static void test_repair_rows__a_revision_of_no_transaction_is_lost(void **state) {
+    struct walk *walk = *state;
+    const char *const sql = "UPDATE revision SET seq = 9999 WHERE id = (SELECT max(id) FROM revision)";
+    struct error err = {0};
+    struct repair_result result = {0};
+    put_back(walk);
+    assert_true(change(walk, sql, false));
+    assert_int_equal(store_repair(walk->directory, &(struct repair_options){.user = "tester"}, &result, &err),
+                     STORE_OK);
+    assert_int_not_equal(result.losses, 0);
+    repair_result_release(&result);
+}
+
+/* An inode of a file, or of a link, that says it is the root's. */
+static void test_repair_rows__the_root_may_be_no_directory(void **state) {
+    struct walk *walk = *state;
+    walk->tried = walk->wrong = 0;
+    for (int oid = 3; oid < 8; oid++) {
+        char sql[256];
+        (void)snprintf(sql, sizeof sql,
+                       "UPDATE OR IGNORE revision SET oid = 1 WHERE id ="
+                       " (SELECT max(id) FROM revision WHERE part = 0 AND data IS NOT NULL AND oid = %d)",
+                       oid);
+        try_one(walk, sql, true, false);
+    }
+    assert_int_not_equal(walk->tried, 0);
     assert_int_equal(walk->wrong, 0);
 }
 
@@ -191,6 +271,7 @@ static int set_up(void **state) {
     assert_non_null(walk->whole);
     assert_int_equal(read(fd, walk->whole, walk->size), walk->size);
     assert_int_equal(close(fd), 0);
+    walk->transactions = count_rows(walk, "txn");
     *state = walk;
     return 0;
 }
@@ -208,6 +289,11 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_repair_rows__any_value_may_be_wrong)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_repair_rows__any_value_may_be_wrong),
+        cmocka_unit_test(test_repair_rows__numbers_that_agree_may_be_absurd),
+        cmocka_unit_test(test_repair_rows__the_root_may_be_no_directory),
+        cmocka_unit_test(test_repair_rows__a_revision_of_no_transaction_is_lost),
+    };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -6,15 +6,18 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "history/restore.h"
 #include "store/store.h"
 #include "tests/changing_rules.h"
+#include "tests/tamper.h"
 
 /* A line each: conflicts as "! PATH: WHY", or if there are none steps as "KIND OLD NEW". */
 static void assert_plan(struct changing *c, const struct restore_request *request, const char *expected) {
@@ -405,6 +408,119 @@ static void test_restore_message__names_what_it_can(void **state) {
     changing_free(c);
 }
 
+/* ---- what is damaged ---- */
+
+#define LARGE 150000 /* bytes: several bodies in a body file */
+
+/* `text` again and again. */
+static char *large(const char *text) {
+    char *content = malloc(LARGE + 1);
+    assert_non_null(content);
+    for (size_t i = 0; i < LARGE; i++)
+        content[i] = text[i % strlen(text)];
+    content[LARGE] = '\0';
+    return content;
+}
+
+static void change_byte(const struct changing *c, off_t at) {
+    char path[128], byte;
+    (void)snprintf(path, sizeof path, "%s/bodies/00000001", c->directory);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    assert_int_equal(close(fd), 0);
+}
+
+static void assert_refused(struct changing *c, const struct restore_request *request, int code, const char *why) {
+    struct restore_result result;
+    struct error err = {0};
+    uint64_t last = store_last(c->store);
+    assert_int_equal(restore_run(c->store, c->head, request, 0, "somebody", "revert", &result, &err), code);
+    assert_string_equal(err.text, why);
+    assert_int_equal(result.tid, 0);
+    assert_null(result.touched.oids);
+    assert_int_equal(store_last(c->store), last);
+}
+
+#define DAMAGED                                                                                                        \
+    "f: it cannot be put back: some of what it was is damaged; nothing was changed; `tidfs verify` tells more, and "   \
+    "`tidfs verify --repair` keeps what can still be read"
+
+/* Nothing that was read before is in memory. */
+static struct changing *reopened(struct changing *c) {
+    const struct store_options options = {.writable = true};
+    const struct head_options head_options = {.dirty_limit_bytes = UINT64_C(64) << 20};
+    assert_int_equal(head_close(c->head), 0);
+    store_close(c->store);
+    assert_int_equal(store_open(c->directory, &options, &c->store, NULL), STORE_OK);
+    assert_int_equal(head_open(c->store, &head_options, &c->head, NULL), STORE_OK);
+    return c;
+}
+
+static void test_revert__puts_nothing_damaged_in_the_place_of_what_is_good(void **state) {
+    struct changing *c = changing_new(1);
+    const char *path = "f";
+    char *one = large("one "), *two = large("two "), *longer = large("longer");
+    (void)state;
+    changing_write(c, "f", one);
+    const struct restore_request request = request_for(changing_commit(c, "one") + 1, &path, 1);
+    changing_write(c, "f", two);
+    const uint64_t seq = changing_commit(c, "two");
+    const struct restore_request undo = {.kind = RESTORE_UNDO, .seqs = &seq, .seq_count = 1};
+    change_byte(c, LARGE - 1);
+    assert_refused(reopened(c), &request, STORE_CORRUPT, DAMAGED);
+    assert_refused(c, &undo, STORE_CORRUPT, DAMAGED);
+    /* The same if it is to be another file again. */
+    changing_save(c, "f", longer);
+    changing_commit(c, "saved");
+    assert_refused(c, &request, STORE_CORRUPT, DAMAGED);
+    assert_content(c, "f", longer);
+    /* Where nothing is, nothing is lost by it. */
+    changing_remove(c, "f");
+    changing_commit(c, "removed");
+    assert_int_equal(run(c, &request), RESTORE_DONE);
+    change_byte(c, LARGE - 1);
+    assert_content(reopened(c), "f", one);
+    free(one);
+    free(two);
+    free(longer);
+    changing_free(c);
+}
+
+static void test_revert__replaces_what_is_damaged_and_leaves_what_stays(void **state) {
+    struct changing *c = changing_new(1);
+    const char *path = "f";
+    char *one = large("one "), *two = large("two "), *three = large("two ");
+    (void)state;
+    memcpy(three + LARGE - 4, "end.", 4);
+    changing_write(c, "f", one);
+    const struct restore_request to_one = request_for(changing_commit(c, "one") + 1, &path, 1);
+    changing_write(c, "f", two);
+    const struct restore_request to_two = request_for(changing_commit(c, "two") + 1, &path, 1);
+    const char end[] = "end.";
+    uint64_t oid = changing_find(c, "f");
+    assert_int_equal(head_write(c->head, oid, LARGE - 4, 4, (const uint8_t *)end, false), 4);
+    changing_commit(c, "three");
+    change_byte(c, LARGE); /* the first of two, which three has as well */
+    assert_int_equal(run(reopened(c), &to_two), RESTORE_DONE);
+    assert_int_equal(run(c, &to_one), RESTORE_DONE);
+    assert_content(c, "f", one);
+    assert_refused(c, &to_two, STORE_CORRUPT, DAMAGED);
+    /* Where nobody can tell what is there, the head lets go of nothing. */
+    changing_save(c, "f", three);
+    changing_commit(c, "saved");
+    change_database(c->directory,
+                    "UPDATE revision SET sum = sum + 1 WHERE part > 1 AND seq = (SELECT max(seq) FROM txn)");
+    assert_refused(reopened(c), &to_one, STORE_IO,
+                   "it could not be committed: Input/output error; nothing was changed");
+    free(one);
+    free(two);
+    free(three);
+    changing_free(c);
+}
+
 /* What was said is kept whole; what is added to it is cut. */
 static void test_restore_message__is_no_longer_than_may_be(void **state) {
     struct changing *c = changing_new(1);
@@ -440,6 +556,8 @@ int main(void) {
         cmocka_unit_test(test_revert__refuses_steps_that_do_not_fit),
         cmocka_unit_test(test_revert__to_what_comes_later_is_refused),
         cmocka_unit_test(test_revert__says_why_it_was_not_committed),
+        cmocka_unit_test(test_revert__puts_nothing_damaged_in_the_place_of_what_is_good),
+        cmocka_unit_test(test_revert__replaces_what_is_damaged_and_leaves_what_stays),
         cmocka_unit_test(test_restore_message__names_what_it_can),
         cmocka_unit_test(test_restore_message__is_no_longer_than_may_be),
     };

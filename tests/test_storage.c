@@ -282,12 +282,12 @@ static void test_storage__a_commit_that_is_refused_leaves_nothing(void **state) 
     begin(f); /* on an old base */
     f->commit.base = 0;
     revise(f, ROOT_OID, PART_INODE, true, "x");
-    assert_int_equal(try_commit(f), STORE_INVALID);
+    assert_int_equal(try_commit(f), STORE_CONFLICT);
 
     begin(f); /* on one that is to come: no other check would find it */
     f->commit.base++;
     revise(f, ROOT_OID, PART_INODE, true, "x");
-    assert_int_equal(try_commit(f), STORE_INVALID);
+    assert_int_equal(try_commit(f), STORE_CONFLICT);
 
     begin(f); /* a name that is taken: found after revisions were written */
     revise(f, ROOT_OID, PART_INODE, true, "x");

@@ -392,7 +392,7 @@ static void test_loss__a_wrong_record_is_damage(void **state) {
     f->storage = NULL;
     assert_int_equal(storage_sqlite_open(f->directory, &options, &f->storage, &err), STORE_CORRUPT);
     assert_non_null(strstr(f->log_text, "loss 30 has a wrong checksum"));
-    run_sql(f, "UPDATE loss SET kind = 6, sum = row_sum(id, 6, oid, part, seq, until) WHERE id = 30");
+    run_sql(f, "UPDATE loss SET kind = 7, sum = row_sum(id, 7, oid, part, seq, until) WHERE id = 30");
     assert_int_equal(storage_sqlite_open(f->directory, &options, &f->storage, &err), STORE_CORRUPT);
     assert_non_null(strstr(f->log_text, "loss 30 has a value out of range"));
     f->storage = NULL;
@@ -428,6 +428,9 @@ static void test_loss__people_are_told_what_is_lost(void **state) {
         {.kind = LOSS_BODY, .oid = 3, .part = 2, .seq = 4096, .until = 100},
         {.kind = LOSS_BODY, .oid = 0, .part = 2, .seq = 17, .until = 5},
         {.kind = LOSS_NOTED, .oid = 2, .seq = 1},
+        {.kind = LOSS_NOTED, .seq = 77},
+        {.kind = LOSS_NOTED, .part = LOSS_NOTED_RECORD, .seq = 78},
+        {.kind = LOSS_TAG},
     };
     static const char *const expected[] = {
         "/f: owner, permissions, size and times as transaction ",
@@ -441,6 +444,10 @@ static void test_loss__people_are_told_what_is_lost(void **state) {
         "-: when transaction number 2 was is lost\n",
         "/f: 100 bytes of contents are lost: body file 00000003, byte 4096; reading them is an error\n",
         "/f: 5 bytes of contents are lost: body 17; reading them is an error\n",
+        "/f: its names or contents as of transaction ",
+        "-: some of what transaction number 77 changed is lost\n",
+        "-: the user and message of transaction number 78 are lost\n",
+        "-: tags are lost, if ",
     };
     commit_file(f);
     assert_int_equal(storage_transaction_at(f->storage, 2, &at), STORE_OK);
@@ -458,7 +465,24 @@ static void test_loss__people_are_told_what_is_lost(void **state) {
     unsigned lines = 0;
     for (const char *at_line = told; *at_line; at_line++)
         lines += *at_line == '\n';
-    assert_int_equal(lines, COUNT(losses) - 1); /* what was noted follows from the others */
+    assert_int_equal(lines, COUNT(losses));
+}
+
+/* What follows from others is told in one sentence where it is a great many. */
+static void test_loss__a_great_many_are_told_at_once(void **state) {
+    struct fixture *f = *state;
+    char told[4096] = "";
+    struct loss losses[30];
+    uint64_t problems;
+    const struct verify_options options = {.problem = ignore, .known = note_loss, .context = told};
+    for (size_t i = 0; i < COUNT(losses); i++)
+        losses[i] = (struct loss){.kind = LOSS_NOTED, .part = LOSS_NOTED_RECORD, .seq = 100 + i};
+    losses[0].part = LOSS_NOTED_CHANGES;
+    commit_file(f);
+    lose(f, losses, COUNT(losses));
+    assert_int_equal(storage_verify(f->storage, &options, &problems), STORE_OK);
+    assert_string_equal(told, "-: some of what transaction number 100 changed is lost\n"
+                              "-: the users and messages of 29 transactions are lost\n");
 }
 
 int main(void) {
@@ -482,6 +506,7 @@ int main(void) {
         TEST(a_damaged_transaction_beside_a_lost_time_is_told),
         TEST(a_wrong_record_is_damage),
         TEST(people_are_told_what_is_lost),
+        TEST(a_great_many_are_told_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static void test_storage_misuse__only_a_store_is_repaired(void **state) {
     assert_int_equal(mkdir(fixture_path(f, "other"), 0700), 0);
     assert_int_equal(mkdir(fixture_path(f, "other/tidfs.db"), 0700), 0);
     assert_int_equal(store_repair(fixture_path(f, "other"), &options, &result, &err), STORE_NOT_A_STORE);
-    assert_non_null(strstr(err.text, "no store"));
+    assert_non_null(strstr(err.text, "tidfs.db is no regular file"));
     struct writer_lock *lock;
     assert_int_equal(writer_lock_acquire(f->directory, "/mnt", &lock, &err), STORE_OK);
     assert_int_equal(store_repair(f->directory, &options, &result, &err), STORE_LOCKED);

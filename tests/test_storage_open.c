@@ -12,6 +12,10 @@
 /* Whether the next ROLLBACK fails. */
 static bool rollback_fails;
 
+/* Who commits between two looks of somebody who opens the store; NULL: nobody. */
+static struct fixture *commits_beside;
+static void commit_root_again(struct fixture *f);
+
 int __real_sqlite3_step(sqlite3_stmt *statement);
 int __wrap_sqlite3_step(sqlite3_stmt *statement);
 int __wrap_sqlite3_step(sqlite3_stmt *statement) {
@@ -19,7 +23,18 @@ int __wrap_sqlite3_step(sqlite3_stmt *statement) {
         rollback_fails = false;
         return SQLITE_IOERR;
     }
+    if (commits_beside && strstr(sqlite3_sql(statement), "(SELECT max(id) FROM subtree)")) {
+        struct fixture *f = commits_beside;
+        commits_beside = NULL;
+        commit_root_again(f);
+    }
     return __real_sqlite3_step(statement);
+}
+
+static void commit_root_again(struct fixture *f) {
+    begin(f);
+    revise(f, ROOT_OID, PART_INODE, true, "again");
+    commit(f);
 }
 
 static int make_in(const char *directory, struct error *err) {
@@ -91,6 +106,65 @@ static void test_storage_open__a_database_that_is_no_file_is_none(void **state) 
         assert_int_equal(remove(address.sun_path), 0);
     }
     assert_int_equal(rmdir(directory), 0);
+}
+
+/* The state was read before a commit, and the ids in use after it: `tidfs tag` called the store damaged, once in some thousand times. */
+static void test_storage_open__a_commit_beside_looks_like_no_damage(void **state) {
+    struct fixture *f = *state;
+    struct storage *other;
+    struct error err = {0};
+    commit_root(f);
+    assert_int_equal(storage_sqlite_open(f->directory, &(struct storage_open_options){.log = &f->log}, &other, &err),
+                     STORE_OK);
+    commits_beside = f;
+    assert_int_equal(storage_tag_set(other, "beside", 5, false), STORE_OK);
+    storage_close(other);
+    commits_beside = f;
+    if (storage_sqlite_open(f->directory, &(struct storage_open_options){.writable = true, .log = &f->log}, &other,
+                            &err) != STORE_OK)
+        fail_msg("%s", err.text);
+    assert_null(commits_beside);
+    storage_close(other);
+}
+
+/* What is committed would be lost with the file that has gone. */
+static void test_storage_open__another_database_in_its_place_is_not_taken_for_it(void **state) {
+    struct fixture *f = *state;
+    char path[128], kept[140], moved[140];
+    struct storage *reader;
+    struct storage_state now;
+    struct error err = {0};
+    commit_root(f);
+    assert_int_equal(storage_sqlite_open(f->directory, &(struct storage_open_options){.log = &f->log}, &reader, &err),
+                     STORE_OK);
+    (void)snprintf(path, sizeof path, "%s", fixture_path(f, "tidfs.db"));
+    (void)snprintf(kept, sizeof kept, "%s.kept", path);
+    for (int gone = 0; gone < 2; gone++) {
+        f->log_text[0] = '\0';
+        assert_int_equal(rename(path, kept), 0);
+        int fd = gone ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        begin(f);
+        revise(f, ROOT_OID, PART_INODE, true, "again");
+        assert_int_equal(try_commit(f), STORE_LOCKED);
+        assert_int_equal(try_commit(f), STORE_LOCKED);
+        assert_int_equal(storage_get_state(reader, &now), STORE_IO);
+        const char *told = strstr(f->log_text, "was replaced or removed while it is in use");
+        assert_non_null(told);
+        assert_int_equal(rename(kept, path), 0);
+        assert_int_equal(try_commit(f), STORE_OK);
+        assert_int_equal(storage_get_state(reader, &now), STORE_OK);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    /* Moved as a whole it is still itself, but for who would open it anew by its old name. */
+    (void)snprintf(moved, sizeof moved, "%s.moved", f->directory);
+    assert_int_equal(rename(f->directory, moved), 0);
+    begin(f);
+    revise(f, ROOT_OID, PART_INODE, true, "moved");
+    assert_int_equal(try_commit(f), STORE_OK);
+    assert_int_equal(storage_get_state(reader, &now), STORE_OK);
+    assert_int_equal(rename(moved, f->directory), 0);
+    storage_close(reader);
 }
 
 /* Tags are set beside a writer that goes on, and without one. */
@@ -222,6 +296,8 @@ int main(void) {
         cmocka_unit_test(test_storage_open__two_do_not_make_one_at_a_time),
         cmocka_unit_test(test_storage_open__a_database_that_is_no_file_is_none),
         TEST(tags_are_set_beside_a_writer),
+        TEST(a_commit_beside_looks_like_no_damage),
+        TEST(another_database_in_its_place_is_not_taken_for_it),
         TEST(other_tables_are_refused),
         TEST(versions_must_agree),
         TEST(a_commit_that_cannot_be_taken_back_costs_the_connection),

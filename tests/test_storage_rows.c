@@ -118,7 +118,7 @@ static void test_storage_rows__tags_and_losses_have_ranges(void **state) {
     assert_judged(ROW_TAG, tag, COUNT(tag), tag_changes, COUNT(tag_changes));
     static const struct value loss[] = {I(1), I(LOSS_REVISION), I(2), I(0), I(1), I(0)};
     static const struct change loss_changes[] = {
-        {0, I(UINT64_MAX)}, {1, I(LOSS_REVISION - 1)}, {1, I(LOSS_NOTED + 1)}, {2, B("2")}, {5, I(UINT64_MAX)},
+        {0, I(UINT64_MAX)}, {1, I(LOSS_REVISION - 1)}, {1, I(LOSS_TAG + 1)}, {2, B("2")}, {5, I(UINT64_MAX)},
     };
     assert_judged(ROW_LOSS, loss, COUNT(loss), loss_changes, COUNT(loss_changes));
     assert_false(row_is_sane((enum row_kind)99, loss));
@@ -387,7 +387,7 @@ static void test_storage_rows__a_loss_out_of_range_keeps_the_store_shut(void **s
     f->log.most = LOG_LEVEL_DEBUG;
     struct connection *connection = open_rows(f);
     assert_int_equal(sqlite_schema_add_losses(connection), STORE_OK);
-    lose(connection, 1, (enum loss_kind)(LOSS_NOTED + 1), 2, 0, 1, 0);
+    lose(connection, 1, (enum loss_kind)(LOSS_TAG + 1), 2, 0, 1, 0);
     connection_close(connection);
     struct storage_open_options options = {.writable = false, .log = &f->log};
     assert_int_equal(storage_sqlite_open(f->directory, &options, &f->storage, &err), STORE_CORRUPT);

@@ -242,6 +242,80 @@ static void test_salvage__rows_that_are_not_right_are_lost_alone(void **state) {
     }
 }
 
+static const char *known(struct sample *sample, char told[16384]) {
+    const struct verify_options options = {.problem = note, .known = note, .context = told};
+    uint64_t problems;
+    told[0] = '\0';
+    assert_int_equal(storage_verify(store_storage(sample->store), &options, &problems), STORE_OK);
+    assert_int_equal(problems, 0);
+    return told;
+}
+
+static void test_salvage__a_tag_that_is_lost_is_told(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    uint64_t tid;
+    assert_int_equal(storage_tag_set(store_storage(sample->store), "v2", 6, false), STORE_OK);
+    close_store(sample);
+    change(sample, "UPDATE tag SET tid = 7 WHERE name = 'v1'");
+    repair(sample, told);
+    assert_string_equal(told, "-: the tag v1 is lost\n");
+    assert_int_equal(storage_tag_get(store_storage(sample->store), "v1", &tid), STORE_ABSENT);
+    assert_int_equal(storage_tag_get(store_storage(sample->store), "v2", &tid), STORE_OK);
+    assert_string_equal(known(sample, told), "-: the tag v1 is lost\n");
+    assert_int_equal(storage_tag_set(store_storage(sample->store), "v1", 6, false), STORE_OK);
+
+    close_store(sample);
+    change(sample, "UPDATE tag SET name = x'00', sum = row_sum(x'00', tid) WHERE name = 'v2'");
+    damage_root_of(sample, "entry_oid");
+    repair(sample, told);
+    assert_non_null(strstr(told, "-: tags are lost, if "));
+    assert_null(strstr(told, "v1"));
+    assert_int_equal(storage_tag_get(store_storage(sample->store), "v1", &tid), STORE_OK);
+    assert_non_null(strstr(known(sample, told), "-: the tag v1 is lost\n")); /* by the repair before */
+}
+
+static void test_salvage__tags_of_a_damaged_page_are_told(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    uint64_t tid;
+    close_store(sample);
+    damage_root_of(sample, "tag");
+    repair(sample, told);
+    assert_non_null(strstr(told, "-: tags are lost, if "));
+    assert_int_equal(storage_tag_set(store_storage(sample->store), "v1", 5, false), STORE_OK);
+    assert_int_equal(storage_tag_get(store_storage(sample->store), "v1", &tid), STORE_OK);
+    assert_non_null(strstr(known(sample, told), "-: tags are lost, if "));
+}
+
+/* Whatever is put on record. */
+static void test_salvage__each_loss_is_told(void **state) {
+    static const struct {
+        const char *sql, *told;
+    } changes[] = {
+        {"UPDATE txn SET user = 'evil' WHERE seq = 2", "-: the user and message of transaction "},
+        {"UPDATE txn SET tid = 1 WHERE seq = 2", "-: when transaction number 2 was is lost\n"},
+        {"UPDATE past_entry SET sum = sum + 1 WHERE oid = 4", "/dir: names are lost: "},
+        {"UPDATE past_entry SET sum = sum + 1 WHERE oid = 4", "/dir: the name old in it, "},
+        {"UPDATE past_entry SET sum = sum + 1 WHERE oid = 4", ": its names or contents as of transaction "},
+        {"UPDATE revision SET sum = sum + 1 WHERE oid = 4 AND part = 0 AND seq = 3", "-: some of what transaction "},
+        {"UPDATE revision SET data = zeroblob(17000000) WHERE oid = 3 AND part = 0 AND seq = 2",
+         "/dir/file: owner, permissions, size and times as transaction "},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct sample *sample = *state;
+        char told[16384];
+        close_store(sample);
+        change(sample, changes[i].sql);
+        repair(sample, told);
+        if (!strstr(told, changes[i].told))
+            fail_msg("%s: not told: %s; but: %s", changes[i].sql, changes[i].told, told);
+        assert_true(known(sample, told)[0] != '\0');
+        sample_free(sample);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
 /* Each table and index in turn. */
 static void test_salvage__any_page_may_be_lost(void **state) {
     static const char *const names[] = {
@@ -296,6 +370,9 @@ int main(void) {
         TEST(rows_of_other_tables_are_none_of_ours),
         TEST(an_identity_that_is_none_is_made_anew),
         TEST(rows_that_are_not_right_are_lost_alone),
+        TEST(a_tag_that_is_lost_is_told),
+        TEST(tags_of_a_damaged_page_are_told),
+        TEST(each_loss_is_told),
         TEST(any_page_may_be_lost),
         TEST(any_page_may_be_lost_with_the_index_of_revisions),
     };

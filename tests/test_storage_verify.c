@@ -151,6 +151,14 @@ static int tear_down(void **state) {
     return system(command);
 }
 
+/* Without what it has open. */
+static void reopen_read_only(struct fixture *f) {
+    const struct storage_open_options options = {.writable = false};
+    storage_close(f->storage);
+    f->storage = NULL;
+    assert_int_equal(storage_sqlite_open(f->directory, &options, &f->storage, NULL), STORE_OK);
+}
+
 static void note_problem(void *context, const struct verify_problem *problem) {
     struct fixture *f = context;
     size_t used = strlen(f->problems);
@@ -241,6 +249,20 @@ static void test_verify__finds_wrong_checksums(void **state) {
     assert_int_equal(verify(f), 0);
 }
 
+/* Rows that are larger than any can be are damaged, and the rest is checked. */
+static void test_verify__finds_rows_that_are_too_large(void **state) {
+    struct fixture *f = *state;
+    enum load_outcome outcome;
+    struct revision revision = {0};
+    run_sql(f, "UPDATE revision SET data = zeroblob(17000000) WHERE oid = 3 AND part = 16");
+    run_sql(f, "UPDATE body SET data = zeroblob(17000000)");
+    run_sql(f, "UPDATE tag SET tid = 6");
+    expect_problem(f, "/dir/file: revision 4 (part 16) is damaged: wrong checksum");
+    assert_non_null(strstr(f->problems, "body 1 is damaged: wrong checksum"));
+    assert_non_null(strstr(f->problems, "tag v1 is damaged"));
+    assert_int_equal(storage_load_before(f->storage, 3, PART_CHUNK, 9, &outcome, &revision), STORE_CORRUPT);
+}
+
 static void test_verify__finds_damaged_body_files(void **state) {
     struct fixture *f = *state;
     char path[128];
@@ -256,6 +278,15 @@ static void test_verify__finds_damaged_body_files(void **state) {
     expect_problem(f, "body file 00000001, byte 0");
     assert_int_equal(unlink(path), 0);
     expect_problem(f, "body file 00000001, byte 0");
+    reopen_read_only(f);
+    expect_problem(f, "-: body file 00000001 is missing");
+    assert_int_equal(symlink("/dev/null", path), 0);
+    reopen_read_only(f);
+    expect_problem(f, "-: body file 00000001 is no regular file");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    expect_problem(f, "-: body file 00000001 is no regular file");
+    expect_problem(f, "/dir/file: contents of transaction");
 }
 
 static void test_verify__finds_missing_rows(void **state) {
@@ -397,6 +428,7 @@ int main(void) {
         TEST(test_verify__sound_store_has_no_problems),
         TEST(test_verify__empty_store_has_no_problems),
         TEST(test_verify__finds_wrong_checksums),
+        TEST(test_verify__finds_rows_that_are_too_large),
         TEST(test_verify__finds_damaged_body_files),
         TEST(test_verify__finds_missing_rows),
         TEST(test_verify__finds_missing_transactions),

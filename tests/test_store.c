@@ -556,7 +556,7 @@ static void test_store__failed_commit_changes_nothing(void **state) {
     sample_make(sample, ROOT_OID, "file", S_IFREG | 0644, "text");
     sample_commit(sample, "2");
     const struct commit stale = {.base = 1, .wall = sample->clock, .user = "", .message = "", .next_oid = 100};
-    assert_int_equal(store_commit(sample->store, &stale, NULL), STORE_INVALID);
+    assert_int_equal(store_commit(sample->store, &stale, NULL), STORE_CONFLICT);
     assert_int_equal(store_last(sample->store), 2);
     sample_make(sample, ROOT_OID, "more", S_IFREG | 0644, "text");
     sample_commit(sample, "3");
