@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 struct writer_lock {
     int fd;
+    int directory; /* locked, too */
 };
 
 void lock_holder_release(struct lock_holder *holder) {
@@ -113,11 +115,25 @@ int writer_lock_describe(struct writer_lock *lock, const char *mount_point) {
     return STORE_OK;
 }
 
+/* Some filesystems, such as NFS, cannot lock a directory; there the file is all. */
+static int lock_directory(struct writer_lock *lock, const char *store_directory, struct error *err) {
+    lock->directory = (int)TEMP_FAILURE_RETRY(open(store_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (lock->directory < 0)
+        return error_set(err, store_error_from_errno(errno), "cannot lock %s: %s", store_directory, strerror(errno));
+    if (TEMP_FAILURE_RETRY(flock(lock->directory, LOCK_EX | LOCK_NB)) == 0 || errno != EWOULDBLOCK)
+        return STORE_OK;
+    return error_set(err, STORE_LOCKED,
+                     "%s is in use by another process, though its file " LOCK_FILE
+                     " was removed; wait until that is done, or unmount it",
+                     store_directory);
+}
+
 int writer_lock_acquire(const char *store_directory, const char *mount_point, struct writer_lock **out,
                         struct error *err) {
     struct writer_lock *lock = malloc(sizeof *lock);
     if (!lock)
         return error_set(err, STORE_NO_MEMORY, "cannot lock %s: out of memory", store_directory);
+    lock->directory = -1;
     int rc = open_lock_file(store_directory, O_RDWR | O_CREAT, &lock->fd);
     if (rc != STORE_OK) {
         free(lock);
@@ -133,7 +149,7 @@ int writer_lock_acquire(const char *store_directory, const char *mount_point, st
             rc = tell_holder(store_directory, lock->fd, err);
         else
             rc = error_set(err, store_error_from_errno(errno), "cannot lock %s: %s", store_directory, strerror(errno));
-    } else {
+    } else if ((rc = lock_directory(lock, store_directory, err)) == STORE_OK) {
         rc = writer_lock_describe(lock, mount_point);
         if (rc != STORE_OK)
             (void)error_set(err, (enum store_error)rc, "cannot write %s/" LOCK_FILE ": %s", store_directory,
@@ -150,6 +166,8 @@ void writer_lock_release(struct writer_lock *lock) {
     if (!lock)
         return;
     (void)close(lock->fd);
+    if (lock->directory >= 0)
+        (void)close(lock->directory);
     free(lock);
 }
 

@@ -3,6 +3,8 @@
  * It is an open file description lock, so the kernel releases it when the last descriptor of the holder goes, by
  * release, exit or crash, and a child made by fork holds it too, until both have gone. The file's text tells who holds
  * it and is of use only while the lock is held; the file stays when the lock goes.
+ * The directory itself is locked along with it (flock(2)), so that who removes the file lets no second writer in: the two would append to the same
+ * body file, one over what the other has said is durable.
  *
  * Writers are kept out too by readers that cannot use the database's own locks, because the disk is full.
  *

@@ -55,6 +55,21 @@ static void test_lock__second_writer_is_told_who_holds_it(void **state) {
     writer_lock_release(lock);
 }
 
+static void test_lock__removing_the_file_lets_nobody_in(void **state) {
+    const char *directory = *state;
+    struct writer_lock *lock, *second;
+    struct error err = {0};
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/" LOCK_FILE, directory);
+    assert_int_equal(writer_lock_acquire(directory, "/mnt", &lock, &err), STORE_OK);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(writer_lock_acquire(directory, "", &second, &err), STORE_LOCKED);
+    assert_non_null(strstr(err.text, "was removed"));
+    writer_lock_release(lock);
+    assert_int_equal(writer_lock_acquire(directory, "", &lock, &err), STORE_OK);
+    writer_lock_release(lock);
+}
+
 static void test_lock__a_reader_keeps_writers_out(void **state) {
     const char *directory = *state;
     struct writer_lock *lock;
@@ -243,6 +258,7 @@ static void test_lock__a_mount_point_too_long_is_not_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_lock__second_writer_is_told_who_holds_it),
+        TEST(test_lock__removing_the_file_lets_nobody_in),
         TEST(test_lock__a_reader_keeps_writers_out),
         TEST(test_lock__holder_is_told_without_disturbing),
         TEST(test_lock__crash_releases_it),
