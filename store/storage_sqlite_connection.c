@@ -264,8 +264,9 @@ int connection_open(const char *path, enum connection_kind kind, struct log *log
         result = set_up(connection->db);
     if (result != SQLITE_OK) {
         int rc = connection->db ? connection_failed(connection, result, "open", path) : STORE_NO_MEMORY;
-        (void)error_set(err, rc, "cannot open %s: %s", path,
-                        connection->db ? connection_told(connection) : "out of memory");
+        (void)error_set(err, rc, "cannot open %s: %s%s", path,
+                        connection->db ? connection_told(connection) : "out of memory",
+                        rc == STORE_CORRUPT ? "; `tidfs verify --repair` saves all that is right" : "");
         connection_close(connection);
         return rc;
     }

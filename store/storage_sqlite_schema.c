@@ -189,6 +189,14 @@ static int check_version(struct connection *connection, const char *directory, s
     return rc;
 }
 
+static int tell_unreadable(int rc, const char *directory, const char *why, struct error *err) {
+    return error_set(err, (enum store_error)rc,
+                     rc == STORE_CORRUPT ? "%s/" DATABASE_FILE
+                                           " is damaged: %s; `tidfs verify --repair` saves all that is right"
+                                         : "cannot read %s/" DATABASE_FILE ": %s",
+                     directory, why);
+}
+
 /* In one read transaction: who changes tags does so while another process commits, and a state older than the rows looks like damage. */
 static int read_ids(struct connection *connection, struct state_row *state, uint64_t highest[4]) {
     sqlite3_stmt *statement = NULL;
@@ -211,8 +219,7 @@ int sqlite_ids_check(struct connection *connection, const char *directory, struc
     uint64_t highest[4] = {0};
     int rc = read_ids(connection, &state, highest);
     if (rc != STORE_OK)
-        return error_set(err, (enum store_error)rc, "cannot read %s/" DATABASE_FILE ": %s", directory,
-                         connection_told(connection));
+        return tell_unreadable(rc, directory, connection_told(connection), err);
     if (highest[0] >= state.next_oid || highest[1] >= state.next_revision || highest[2] >= state.next_body ||
         highest[3] >= state.next_subtree)
         return error_set(
@@ -251,13 +258,10 @@ int sqlite_schema_check(struct connection *connection, const char *directory, st
     }
     if (rc == STORE_ABSENT)
         rc = STORE_CORRUPT;
-    if (rc != STORE_OK && err->text[0] == '\0') {
-        if (rc == STORE_CORRUPT)
-            (void)error_set(
-                err, rc, "%s/" DATABASE_FILE " is damaged: %s; `tidfs verify --repair` saves all that is right",
-                directory, sqlite3_errcode(connection->db) == SQLITE_OK ? damaged : connection_told(connection));
-        else
-            (void)error_set(err, rc, "cannot read %s/" DATABASE_FILE ": %s", directory, connection_told(connection));
-    }
+    if (rc != STORE_OK && err->text[0] == '\0')
+        (void)tell_unreadable(
+            rc, directory,
+            rc == STORE_CORRUPT && sqlite3_errcode(connection->db) == SQLITE_OK ? damaged : connection_told(connection),
+            err);
     return rc;
 }

@@ -113,11 +113,41 @@ static void assert_not_opened(struct fixture *f, int expected, const char *text)
     }
 }
 
-static void set_byte(struct fixture *f, off_t at, char byte) {
-    int fd = open(fixture_path(f, "tidfs.db"), O_WRONLY | O_CLOEXEC);
+/* What was there. */
+static char set_byte(struct fixture *f, off_t at, char byte) {
+    char old;
+    int fd = open(fixture_path(f, "tidfs.db"), O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &old, 1, at), 1);
     assert_int_equal(pwrite(fd, &byte, 1, at), 1);
     (void)close(fd);
+    return old;
+}
+
+static void test_storage_misuse__who_cannot_write_a_damaged_store_is_told_what_to_do(void **state) {
+    struct fixture *f = *state;
+    const struct storage_open_options options = {.writable = true, .log = &f->log};
+    struct stat status;
+    unsigned refused = 0;
+    commit_tree(f);
+    close_store(f);
+    assert_int_equal(stat(fixture_path(f, "tidfs.db"), &status), 0);
+    for (off_t page = 1; page < status.st_size / 4096; page++) {
+        struct error err = {0};
+        const off_t at = page * 4096 + 4000;
+        char old = set_byte(f, at, 77);
+        int rc = storage_sqlite_open(f->directory, &options, &f->storage, &err);
+        if (rc == STORE_OK) {
+            close_store(f);
+        } else {
+            refused++;
+            assert_int_equal(rc, STORE_CORRUPT);
+            if (!strstr(err.text, "`tidfs verify"))
+                fail_msg("page %lld: %s", (long long)page + 1, err.text);
+        }
+        (void)set_byte(f, at, old);
+    }
+    assert_true(refused > 1);
 }
 
 static void test_storage_misuse__the_database_is_known_by_its_header(void **state) {
@@ -125,18 +155,18 @@ static void test_storage_misuse__the_database_is_known_by_its_header(void **stat
     commit_root(f);
     close_store(f);
     for (off_t at = 18; at <= 19; at++) {
-        set_byte(f, at, 1);
+        (void)set_byte(f, at, 1);
         assert_not_opened(f, STORE_CORRUPT, "is not in WAL mode");
-        set_byte(f, at, 2);
+        (void)set_byte(f, at, 2);
     }
-    set_byte(f, 0, 's');
+    (void)set_byte(f, 0, 's');
     assert_not_opened(f, STORE_CORRUPT, "does not begin as a SQLite database");
-    set_byte(f, 0, 'S');
-    set_byte(f, 68, 'T'); /* one of two marks: another damage, but not another program's */
-    set_byte(f, 20, 0);
+    (void)set_byte(f, 0, 'S');
+    (void)set_byte(f, 68, 'T'); /* one of two marks: another damage, but not another program's */
+    (void)set_byte(f, 20, 0);
     assert_not_opened(f, STORE_NOT_A_STORE, "was not made by tidfs");
-    set_byte(f, 68, 't');
-    assert_not_opened(f, STORE_CORRUPT, "page 1 of the database has a wrong checksum");
+    (void)set_byte(f, 68, 't');
+    assert_not_opened(f, STORE_CORRUPT, "page 1 of the database has a wrong checksum; `tidfs verify --repair` saves");
     assert_int_equal(truncate(fixture_path(f, "tidfs.db"), 50), 0);
     assert_not_opened(f, STORE_CORRUPT, "does not begin as a SQLite database");
     assert_int_equal(truncate(fixture_path(f, "tidfs.db"), 0), 0);
@@ -278,6 +308,7 @@ int main(void) {
         TEST(every_error_has_words_and_an_errno),
         TEST(a_store_is_made_in_a_directory_alone),
         TEST(only_a_store_is_repaired),
+        TEST(who_cannot_write_a_damaged_store_is_told_what_to_do),
         TEST(the_database_is_known_by_its_header),
         TEST(other_names_are_no_body_files),
         TEST(bodies_lie_in_a_directory_of_the_store),
