@@ -136,6 +136,28 @@ commit() {
     tidfs commit ${1:+-m "$1"} "$MNT"
 }
 
+# open_fuse: from here on in_namespace runs what it is given where everybody may use FUSE, also with allow_other, as an administrator can have it:
+# in a container /dev/fuse may be root's alone. What is mounted there goes with the test.
+open_fuse() {
+    need unshare
+    need nsenter
+    mknod -m 666 "$DIR/fuse" c 10 229
+    echo user_allow_other >"$DIR/fuse.conf"
+    # A slave of the rest, so that what is unmounted there does not live on here.
+    # shellcheck disable=SC2016 # the inner shell expands them
+    unshare -m --propagation slave sh -c 'mount --bind "$1" /dev/fuse && { [ -e /etc/fuse.conf ] || : >/etc/fuse.conf; } &&
+        mount --bind "$1.conf" /etc/fuse.conf && : >"$1.ready" && exec sleep 600' sh "$DIR/fuse" >/dev/null &
+    namespace=$!
+    # shellcheck disable=SC2064 # what they are now: the function's variables are gone by then
+    trap "nsenter -t $namespace -m umount -l '$DIR/home/mnt' 2>/dev/null || true; kill $namespace" EXIT
+    wait_until 5 [ -e "$DIR/fuse.ready" ]
+}
+
+# in_namespace COMMAND…: COMMAND may be one of the script's functions, as long as it ends in a program.
+in_namespace() {
+    WORK=$WORK nsenter -t "$namespace" -m -- bash -c "$(declare -f); \"\$@\"" in_namespace "$@"
+}
+
 # counter [GROUP] KEY: a number of `tidfs status --json`.
 counter() {
     local json

@@ -575,40 +575,19 @@ test_fstab_and_mount_helper() {
 }
 
 # as_user COMMAND…: as one who is not root.
-user=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$WORK/home" USER=nobody)
 as_user() {
-    "${user[@]}" "$@"
-}
-
-# in_namespace [as_user] COMMAND…: where $namespace, a process, sees things.
-in_namespace() {
-    local enter=(nsenter -t "$namespace" -m --)
-    if [ "$1" = as_user ]; then
-        shift
-        "${enter[@]}" "${user[@]}" "$@"
-    else
-        "${enter[@]}" "$@"
-    fi
+    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$WORK/home" USER=nobody "$@"
 }
 
 test_ordinary_user() {
     local tidfs=$DIR/home/tidfs mnt=$DIR/home/mnt
     need_root
-    need nsenter
     chmod 755 "$WORK" "$DIR"
     mkdir "$DIR/home"
     cp "$TIDFS" "$tidfs" # the build may lie where only root may go
     chown -R 65534:65534 "$DIR/home"
 
-    # Everybody may open /dev/fuse where udev runs; in a container it may be root's alone. So they get one of their own to see.
-    mknod -m 666 "$DIR/fuse" c 10 229
-    # shellcheck disable=SC2016 # the inner shell expands them
-    # A slave of the rest, so that what is unmounted there does not live on here.
-    unshare -m --propagation slave sh -c 'mount --bind "$1" /dev/fuse && : >"$1.ready" && exec sleep 600' sh "$DIR/fuse" >/dev/null &
-    namespace=$!
-    # shellcheck disable=SC2064 # what they are now: the function's variables are gone by then
-    trap "nsenter -t $namespace -m umount -l '$mnt' 2>/dev/null || true; kill $namespace" EXIT
-    wait_until 5 [ -e "$DIR/fuse.ready" ]
+    open_fuse
 
     in_namespace as_user "$tidfs" init "$DIR/home/store"
     in_namespace as_user mkdir "$mnt"
