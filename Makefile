@@ -145,7 +145,7 @@ $(O)/tests/test_driver_faults $(O)/tests/test_history_faults: $(O)/tests/faults_
 inject_calls := malloc calloc realloc reallocarray strdup strndup open_memstream free asprintf __asprintf_chk vasprintf __vasprintf_chk fclose ferror \
     pthread_create pthread_mutex_init pthread_rwlock_init pthread_cond_init pthread_condattr_init \
     pthread_condattr_setclock pthread_key_create pthread_setspecific access stat64 lstat64 fstat64 fstatat64 statvfs64 opendir \
-    fdopendir readdir64 flock fallocate64 ftruncate64 mkdir mkdirat rename unlinkat remove rmdir mmap64 nftw64 open64 \
+    fdopendir readdir64 flock fallocate64 ftruncate64 mkdir mkdirat rename link chown chmod unlink unlinkat remove rmdir mmap64 nftw64 open64 \
     openat64 fcntl64 close realpath getpwuid_r getrandom pread64 pwrite64 fsync fdatasync sqlite3_step \
     sqlite3_prepare_v3 sqlite3_exec sqlite3_bind_null sqlite3_bind_int64 sqlite3_bind_blob64 sqlite3_bind_text64 \
     sqlite3_wal_checkpoint_v2 sqlite3_file_control
@@ -162,6 +162,7 @@ wrap_test_store_edges := getpwuid_r
 wrap_test_body_order := pread64 pwrite64 fdatasync fstatat64
 wrap_fuzz_command := fopen64 open64 ioctl syncfs writer_lock_acquire
 wrap_test_storage_open := sqlite3_step
+wrap_test_storage_salvage := clock_gettime pread64
 wrap_test_storage_verify_rules := clock_gettime pread64 sqlite3_step
 wrap_test_storage_checkpoint := sqlite3_wal_hook sqlite3_wal_checkpoint_v2 pthread_cond_timedwait
 # ----
@@ -177,7 +178,7 @@ $(tool_programs):
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ $(libs)
 
-$(O)/tests/test_repair_rows: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o
+$(O)/tests/test_repair_rows $(O)/tests/test_repair_head: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o
 $(O)/tests/fuzz_requests: $(O)/tests/fake_kernel.o $(O)/tests/fake_requests.o $(O)/tests/fake_store.o
 $(O)/tests/fuzz_restore: $(O)/tests/fake_store.o
 $(O)/tests/fuzz_command $(O)/tests/fuzz_store: $(O)/tests/hostile_make.o $(O)/tests/hostile_use.o

@@ -20,9 +20,10 @@ int diff_grow(void **items, size_t *capacity, size_t count, size_t size) {
     return STORE_OK;
 }
 
+/* Not of the root, below which all is: with it nothing is filtered. */
 static bool is_at_or_below(const char *path, const char *above) {
     size_t length = strlen(above);
-    return length == 0 || (strncmp(path, above, length) == 0 && (path[length] == '/' || path[length] == '\0'));
+    return strncmp(path, above, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
 bool diff_wants(const struct diff *diff, const char *old_path, const char *new_path) {

@@ -129,11 +129,7 @@ static int set_path(struct places *places, struct place *place) {
         memcpy(path + at, next->name, next->name_length);
         if (next->parent != ROOT_OID)
             path[--at] = '/';
-        rc = places_get(places, next->parent, &next); /* known since it was measured */
-        if (rc != STORE_OK) {
-            free(path);
-            return rc;
-        }
+        next = *find_slot(places->slots, places->capacity, next->parent); /* known since it was measured */
     }
     if (next->oid != ROOT_OID)
         memcpy(path, next->path, next->path_length);

@@ -190,7 +190,8 @@ static int open_sources(struct log_walk *walk, const struct log_options *options
         }
         if (rc == STORE_OK) {
             rc = source_next(walk, source);
-        } else if (rc == STORE_ABSENT || rc == STORE_LOST) {
+        }
+        if (rc == STORE_ABSENT || rc == STORE_LOST) {
             *absent = i;
         }
     }

@@ -153,6 +153,9 @@ static int compare(struct past_walk *walk, const struct event *event, uint64_t o
 static int describe(struct past_walk *walk, const struct event *event, const char *origin,
                     struct past_version *version) {
     struct inode_version *inode;
+    if (origin != NULL && (version->old_path = strdup(origin)) == NULL) {
+        return STORE_NO_MEMORY;
+    }
     int rc = store_inode(walk->store, event->name->oid, event->seq + 1, &inode);
     if (store_error_is_damage(rc)) {
         version->oid = event->name->oid;
@@ -160,8 +163,7 @@ static int describe(struct past_walk *walk, const struct event *event, const cha
         version->unknown = (enum store_error)rc;
         version->kind = (char)(origin != NULL ? CHANGE_RENAMED : event->older != NULL ? CHANGE_MODIFIED : CHANGE_ADDED);
         version->what = version->kind == CHANGE_ADDED ? 0 : CHANGED_UNREAD;
-        version->old_path = origin != NULL ? strdup(origin) : NULL;
-        return origin != NULL && version->old_path == NULL ? STORE_NO_MEMORY : STORE_OK;
+        return STORE_OK;
     }
     if (rc != STORE_OK) {
         return rc == STORE_ABSENT ? STORE_CORRUPT : rc;
@@ -172,8 +174,7 @@ static int describe(struct past_walk *walk, const struct event *event, const cha
     version->size = inode->record.size;
     if (origin != NULL) {
         version->kind = CHANGE_RENAMED;
-        version->old_path = strdup(origin);
-        rc = version->old_path == NULL ? STORE_NO_MEMORY : compare(walk, event, inode->oid, inode, version);
+        rc = compare(walk, event, inode->oid, inode, version);
     } else if (event->older != NULL) {
         version->kind = CHANGE_MODIFIED;
         rc = compare(walk, event, event->older->oid, inode, version);

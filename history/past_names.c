@@ -36,7 +36,7 @@ static int add_level(struct store *store, const struct past_name *directory, con
     struct entry_list list;
     int rc = storage_named(store_storage(store), directory->oid, name, length, &list);
     if (rc != STORE_OK) {
-        return rc == STORE_ABSENT ? STORE_OK : rc;
+        return rc;
     }
     for (size_t i = list.count; i-- > 0 && rc == STORE_OK;) {
         const struct entry *entry = &list.items[i];
@@ -124,7 +124,7 @@ static int entry_path(struct store *store, const struct entry *entry, uint64_t b
     if (*path == NULL) {
         return STORE_NO_MEMORY;
     }
-    for (int depth = 0; at != ROOT_OID && rc == STORE_OK; depth++) {
+    for (int depth = 0; rc == STORE_OK && at != ROOT_OID; depth++) {
         struct entry_list links;
         rc = depth < DEPTH_MAX ? storage_links(store_storage(store), at, before, &links) : STORE_CORRUPT;
         if (rc != STORE_OK) {

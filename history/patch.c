@@ -113,11 +113,8 @@ struct content {
 };
 
 static int read_symlink(const struct inode_version *inode, struct content *content) {
-    const char *target = inode->record.target;
-    if (!target)
-        return STORE_CORRUPT;
-    content->buffer = (uint8_t *)strdup(target);
-    content->text.length = content->buffer ? strlen(target) : 0;
+    content->buffer = (uint8_t *)strdup(inode->record.target);
+    content->text.length = content->buffer ? (size_t)inode->record.size : 0;
     return content->buffer ? STORE_OK : STORE_NO_MEMORY;
 }
 
@@ -146,7 +143,7 @@ static int content_read(struct store *store, const struct change_side *side, con
     struct inode_version *inode = NULL;
     int rc = store_inode_by_revision(store, side->revision, &inode);
     if (rc == STORE_OK)
-        rc = S_ISLNK(side->mode) ? read_symlink(inode, content) : read_file(store, inode, side->size, content);
+        rc = S_ISLNK(inode->record.mode) ? read_symlink(inode, content) : read_file(store, inode, side->size, content);
     store_release(store, inode);
     if (rc == STORE_ABSENT)
         rc = STORE_CORRUPT;

@@ -48,9 +48,9 @@ static int change(void *context) {
             return GIVEN_UP;
     }
     int rc = plan_apply(run->plan, run->head);
-    if (rc == 0 && plan_touched(run->plan, &run->result->touched) != STORE_OK)
-        rc = -ENOMEM;
-    return rc;
+    if (rc == -ESTALE) /* an object of the plan that is not there after all: damage, and no commit of somebody else */
+        rc = -EIO;
+    return rc == 0 ? -store_error_errno(plan_touched(run->plan, &run->result->touched)) : rc;
 }
 
 static int explain(int rc, struct error *err) {

@@ -1,4 +1,5 @@
 /* The draft: the present with changes over it (restore_private.h). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -408,9 +409,8 @@ int draft_path(struct draft *draft, struct draft_entry *entry, bool now, char **
 int draft_find_path(struct draft *draft, const struct draft_node *node, const struct source *source, char **path) {
     uint64_t oid = node && node->oid ? node->oid : source->oid;
     uint64_t before = node && node->oid ? draft->before : source->before;
-    char *text = NULL;
-    size_t length = 0;
-    for (int depth = 0; oid != ROOT_OID; depth++) {
+    char *text = strdup("");
+    for (int depth = 0; text && oid != ROOT_OID; depth++) {
         struct entry_list links;
         int rc = depth < DEPTH_MAX ? storage_links(store_storage(draft->store), oid, before, &links) : STORE_CORRUPT;
         if (rc == STORE_OK && links.count == 0) {
@@ -422,23 +422,16 @@ int draft_find_path(struct draft *draft, const struct draft_node *node, const st
             return rc;
         }
         const struct entry *link = &links.items[0];
-        char *longer = malloc(link->name_length + length + 2);
-        if (longer) {
-            memcpy(longer, link->name, link->name_length);
-            longer[link->name_length] = text ? '/' : '\0';
-            if (text)
-                memcpy(longer + link->name_length + 1, text, length + 1);
-            length += link->name_length + (text ? 1 : 0);
-        }
+        char *longer;
+        if (asprintf(&longer, "%s%s%s", link->name, *text ? "/" : "", text) < 0)
+            longer = NULL;
         oid = link->parent;
         entry_list_release(&links);
         free(text);
         text = longer;
-        if (!text)
-            return STORE_NO_MEMORY;
     }
-    *path = text ? text : strdup("");
-    return *path ? STORE_OK : STORE_NO_MEMORY;
+    *path = text;
+    return text ? STORE_OK : STORE_NO_MEMORY;
 }
 
 int draft_plan_path(struct draft *draft, struct draft_node *node, char **path) {

@@ -335,7 +335,7 @@ int plan_check_known(struct store *store, const struct change_list *changes, uin
 }
 
 int plan_name_damage(int rc, const struct change *change, struct error *err) {
-    if (!store_error_is_damage(rc) || err->text[0])
+    if (!store_error_is_damage(rc))
         return rc;
     return name_damage(rc, change->new_path ? change->new_path : change->old_path, err);
 }

@@ -165,6 +165,10 @@ static int find_append_position(struct body_files *bodies, struct body_end commi
     return rc;
 }
 
+void body_files_only_read(struct body_files *bodies) {
+    bodies->writable = false;
+}
+
 int body_files_open(const char *store_directory, bool writable, struct body_end committed, struct log *log,
                     struct body_files **out, struct error *err) {
     struct body_files *bodies = calloc(1, sizeof *bodies);

@@ -44,6 +44,8 @@ int body_files_create(const char *store_directory, struct error *err);
  * a new file, so that no committed position is written again. */
 int body_files_open(const char *store_directory, bool writable, struct body_end committed, struct log *log,
                     struct body_files **bodies, struct error *err);
+/* Files are opened for reading alone, as a read-only disk allows it, and nothing is appended any more. Before anything else is done. */
+void body_files_only_read(struct body_files *bodies);
 /* NULL is legal. Flushes nothing. */
 void body_files_close(struct body_files *bodies);
 

@@ -50,6 +50,11 @@ int oid_set_add(struct oid_set *set, uint64_t oid) {
     return STORE_OK;
 }
 
+int oid_set_put(struct oid_set *set, uint64_t oid) {
+    int rc = oid_set_add(set, oid);
+    return rc == STORE_EXISTS ? STORE_OK : rc;
+}
+
 bool oid_set_has(const struct oid_set *set, uint64_t oid) {
     return set->capacity > 0 && set->slots[find_slot(set->slots, set->capacity, oid)] == oid;
 }

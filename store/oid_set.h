@@ -20,6 +20,8 @@ void oid_set_release(struct oid_set *set);
 
 /* Adds oid (not 0). STORE_OK; STORE_EXISTS if it was there already; STORE_NO_MEMORY leaves the set unchanged. */
 int oid_set_add(struct oid_set *set, uint64_t oid);
+/* The same where it is all one whether it was there: STORE_OK or STORE_NO_MEMORY. */
+int oid_set_put(struct oid_set *set, uint64_t oid);
 bool oid_set_has(const struct oid_set *set, uint64_t oid);
 
 #endif

@@ -43,7 +43,7 @@ struct repair_options {
     void (*progress)(void *context, const char *doing, uint64_t done,
                      uint64_t total); /* NULL: none; total 0: not known */
     void *context;
-    const char *user; /* of the transaction */
+    const char *user; /* of the transaction; store_repair needs none */
     struct log *log;  /* may be NULL */
 };
 

@@ -319,7 +319,8 @@ int storage_sqlite_open(const char *directory, const struct storage_open_options
 /* Writes a line for each call, with arguments, result and microseconds, to `log`. Takes over `below`, closing it at its own close. */
 int storage_trace_open(struct storage *below, struct log *log, struct storage **storage);
 
-/* Makes calls fail. Each rule is "the Nth call of operation `op` (a name as in storage_ops; NULL: any operation) returns `code`", once or for ever after. */
+/* Makes calls fail. Each rule is "the Nth call of operation `op` (a name as in storage_ops; NULL: any operation) returns `code`", once or for ever after. With
+ * STORE_ABSENT an operation that answers with what it finds (load_before, list, list_from, links, named) finds nothing. */
 struct storage_fault {
     const char *op;
     uint64_t nth; /* from 1 */

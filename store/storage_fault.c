@@ -58,11 +58,20 @@ static void fault_close(struct storage *base) {
         return rc == STORE_OK ? storage_##op(fault_of(base)->below, __VA_ARGS__) : rc;                                 \
     }
 
+/* Finding nothing is an answer of these, and no result: what they answer is empty already. */
+#define FAULT_ANSWER_OP(op, parameters, ...)                                                                           \
+    static int fault_##op parameters {                                                                                 \
+        int rc = fault(base, #op);                                                                                     \
+        if (rc == STORE_ABSENT)                                                                                        \
+            return STORE_OK;                                                                                           \
+        return rc == STORE_OK ? storage_##op(fault_of(base)->below, __VA_ARGS__) : rc;                                 \
+    }
+
 FAULT_OP(get_state, (struct storage * base, struct storage_state *state), state)
-FAULT_OP(load_before,
-         (struct storage * base, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome,
-          struct revision *revision),
-         oid, part, before, outcome, revision)
+FAULT_ANSWER_OP(load_before,
+                (struct storage * base, uint64_t oid, uint64_t part, uint64_t before, enum load_outcome *outcome,
+                 struct revision *revision),
+                oid, part, before, outcome, revision)
 FAULT_OP(load_revision, (struct storage * base, uint64_t id, struct revision *revision), id, revision)
 FAULT_OP(next_part, (struct storage * base, uint64_t oid, uint64_t from, uint64_t before, uint64_t *part), oid, from,
          before, part)
@@ -70,13 +79,17 @@ FAULT_OP(lookup,
          (struct storage * base, uint64_t parent, const char *name, size_t length, uint64_t before,
           struct entry *entry),
          parent, name, length, before, entry)
-FAULT_OP(list, (struct storage * base, uint64_t parent, uint64_t before, struct entry_list *list), parent, before, list)
-FAULT_OP(list_from,
-         (struct storage * base, uint64_t parent, uint64_t before, uint64_t from, size_t most, struct entry_list *list),
-         parent, before, from, most, list)
-FAULT_OP(links, (struct storage * base, uint64_t oid, uint64_t before, struct entry_list *list), oid, before, list)
-FAULT_OP(named, (struct storage * base, uint64_t parent, const char *name, size_t length, struct entry_list *list),
-         parent, name, length, list)
+FAULT_ANSWER_OP(list, (struct storage * base, uint64_t parent, uint64_t before, struct entry_list *list), parent,
+                before, list)
+FAULT_ANSWER_OP(list_from,
+                (struct storage * base, uint64_t parent, uint64_t before, uint64_t from, size_t most,
+                 struct entry_list *list),
+                parent, before, from, most, list)
+FAULT_ANSWER_OP(links, (struct storage * base, uint64_t oid, uint64_t before, struct entry_list *list), oid, before,
+                list)
+FAULT_ANSWER_OP(named,
+                (struct storage * base, uint64_t parent, const char *name, size_t length, struct entry_list *list),
+                parent, name, length, list)
 FAULT_OP(subtree, (struct storage * base, uint64_t directory, uint64_t before, struct subtree *subtree), directory,
          before, subtree)
 FAULT_OP(changed, (struct storage * base, uint64_t after_seq, uint64_t until_seq, uint64_t **oids, size_t *count),

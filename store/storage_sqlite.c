@@ -415,11 +415,9 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     storage->place = PLACE_NONE;
     /* Connections are opened later too, from wherever we are then. */
     const char *name = database ? strrchr(database, '/') : NULL;
-    if (name)
+    if (name) /* never the store's in its place: that one is not this database's */
         storage->directory = strndup(database, (size_t)(name - database));
-    else
-        storage->directory = realpath(directory, NULL);
-    if (!storage->directory)
+    else if (!(storage->directory = realpath(directory, NULL)))
         storage->directory = strdup(directory);
     if (database)
         storage->path = strdup(database);
@@ -447,6 +445,8 @@ int sqlite_open_database(const char *directory, const char *database, const stru
         rc = options->writable ? open_for_writing(storage, err) : open_readers(storage, err);
     if (rc == STORE_OK)
         rc = open_bodies(storage, directory, err);
+    if (rc == STORE_OK && database) /* a repair makes no contents, and may tell only, of a store on a read-only disk */
+        body_files_only_read(storage->bodies);
     if (rc != STORE_OK)
         sqlite_close(&storage->base);
     else

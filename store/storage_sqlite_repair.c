@@ -243,7 +243,7 @@ static int note_lost_names(struct repair *repair) {
     int rc = statement_get(repair->db, STATEMENT_HINT_NAMES_LOST, NULL, 0, &statement);
     for (uint64_t told = 0; rc == STORE_OK && (rc = statement_step(repair->db, statement)) == STORE_OK; told++) {
         struct value name = column_value(statement, 1);
-        if (name.kind != VALUE_BLOB || !entry_name_is_sane(name.bytes, name.length))
+        if (!entry_name_is_sane(name.bytes, name.length))
             continue;
         if (told < NAMES_MOST)
             rc = repair_note(repair, column_integer(statement, 0), "the name %.*s in it, of now or of before, is lost",

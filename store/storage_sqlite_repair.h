@@ -106,7 +106,8 @@ int repair_merge_log(const char *database, const char *merged, struct repair_log
 /* And then the rest, as far as it is right. */
 int repair_merge_rest(const char *database, const char *merged, struct repair_log *found, struct error *err);
 
-/* storage_sqlite_repair_files.c. Copies a file durably, as far as it can be read; `change` (NULL: nothing) then changes the copy. After an error there is none. */
+/* storage_sqlite_repair_files.c. Copies a file durably, as far as it can be read; `change` (NULL: nothing) then changes the copy. STORE_ABSENT: there
+ * is no such file; STORE_EXISTS: there is something at `to`, which stays. After another error there is no copy. */
 int repair_copy(const char *from, const char *to, int (*change)(void *context, int fd), void *context);
 /* Puts the repaired database in the place of the damaged one, of which *kept is the new name, malloc'ed. merged: NULL if there is none. */
 int repair_exchange(const char *directory, const char *database, const char *merged, const char *repaired, char **kept,

@@ -223,20 +223,21 @@ static int is_unmarked(struct history *history, uint64_t oid, uint64_t seq, bool
 /* Whatever may be lost of one object. A loss hides all that is older until the next revision of what is lost, and so the later ones in between. */
 static int suspect(struct history *history, uint64_t oid, const struct past *past) {
     uint64_t since = 0; /* the object may have been another since then, and that is on record */
+    uint64_t end = 0;   /* and then it ended */
     size_t position = 0;
     int rc = STORE_OK;
     for (size_t i = 0; i < history->doubt_count && rc == STORE_OK; i++) {
         const struct doubt *doubt = &history->doubts[i];
-        bool inode = false, ended = false, unmarked = false;
+        bool inode = false, unmarked = false;
         for (; position < past->count && past->items[position].seq <= doubt->seq; position++) {
             inode = inode || (past->items[position].inode && past->items[position].seq == doubt->seq);
-            ended = ended || (past->items[position].end && past->items[position].seq < doubt->seq);
+            end = past->items[position].end ? past->items[position].seq : end;
             since = 0;
         }
-        if (ended)
+        if (end != 0 && end < doubt->seq)
             break;
         bool lost = oid_set_has(&history->certain, history_hash(oid, PART_INODE, doubt->seq));
-        if (doubt->missing == 0 || (doubt->closed && !inode && !lost) || (since != 0 && !inode) ||
+        if (doubt->missing == 0 || (doubt->closed && !inode && !lost) || since != 0 ||
             is_indexed(history->repair, oid, doubt->seq, inode || lost))
             continue;
         if (doubt->marked && !inode && !lost)

@@ -32,7 +32,7 @@ static int copy_pages(const char *from, int to) {
     struct stat status;
     int fd = (int)TEMP_FAILURE_RETRY(open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)), rc = STORE_OK;
     if (fd < 0)
-        return store_error_from_errno(errno);
+        return errno == ENOENT ? STORE_ABSENT : store_error_from_errno(errno);
     if (fstat(fd, &status) < 0)
         rc = store_error_from_errno(errno);
     for (uint64_t at = 0; rc == STORE_OK && at < (uint64_t)status.st_size; at += PAGE_BYTES) {
@@ -49,7 +49,7 @@ static int copy_pages(const char *from, int to) {
 int repair_copy(const char *from, const char *to, int (*change)(void *context, int fd), void *context) {
     int fd = (int)TEMP_FAILURE_RETRY(open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (fd < 0)
-        return store_error_from_errno(errno);
+        return errno == EEXIST ? STORE_EXISTS : store_error_from_errno(errno);
     int rc = copy_pages(from, fd);
     if (rc == STORE_OK && change)
         rc = change(context, fd);
@@ -108,11 +108,11 @@ static int keep_with_suffix(const char *database, const char *kept, const char *
 
 /* Gives the damaged files their names for later. *kept is the caller's. */
 static int keep(const char *directory, const char *database, char **kept) {
-    char text[32];
-    struct tm parts;
+    char text[32] = "";
+    struct tm parts = {0};
     time_t now = time(NULL);
-    if (!gmtime_r(&now, &parts) || strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts) == 0)
-        return STORE_INVALID;
+    (void)gmtime_r(&now, &parts); /* which fails only if the year is no int; any name will do then */
+    (void)strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts);
     int rc = STORE_EXISTS;
     for (unsigned attempt = 0; rc == STORE_EXISTS; attempt++) {
         free(*kept);

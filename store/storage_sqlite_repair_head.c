@@ -22,7 +22,8 @@
 /* An object as it is now. */
 struct node {
     uint64_t oid;
-    uint64_t holder;                   /* of a directory: the one that has its name; 0: none */
+    uint64_t holder;                   /* of a directory: the one that has its name; 0: none; of the root: the root */
+    uint64_t holder_index;             /* of that name */
     uint64_t parent, size, next_index; /* as the inode says */
     uint32_t nlink;
     uint32_t type;
@@ -95,7 +96,7 @@ static int take_inode(struct node *node, const struct revision *revision) {
     node->type = record.mode & S_IFMT;
     node->parent = record.parent;
     node->size = record.size;
-    node->next_index = record.next_index;
+    node->next_index = record.next_index <= BELIEVED_INDEX_MAX ? record.next_index : 0;
     node->nlink = record.nlink;
     node->no_xattrs = !record.has_xattrs;
     inode_record_release(&record);
@@ -128,7 +129,7 @@ static int load_node(struct head_repair *head, struct node *node) {
         node->alive = node->remade = true; /* if its names tell what it is */
     }
     revision_release(&revision);
-    if (rc == STORE_OK && node->remade && node->alive && node->oid != ROOT_OID) {
+    if (rc == STORE_OK && node->remade && node->oid != ROOT_OID) {
         rc = was_removed(head, node->oid, lost, &node->ended);
         node->alive = !node->ended;
     }
@@ -139,7 +140,8 @@ static int load_nodes(struct head_repair *head) {
     sqlite3_stmt *statement;
     int rc = statement_get(head->reader, STATEMENT_OBJECTS, NULL, 0, &statement);
     while (rc == STORE_OK && (rc = statement_step(head->reader, statement)) == STORE_OK) {
-        head->nodes = grow(head->nodes, &head->capacity, head->count, sizeof *head->nodes, &rc);
+        /* There stays room for one more, for lost+found. */
+        head->nodes = grow(head->nodes, &head->capacity, head->count + 1, sizeof *head->nodes, &rc);
         if (rc == STORE_OK)
             head->nodes[head->count++] = (struct node){.oid = column_integer(statement, 0)};
     }
@@ -147,13 +149,10 @@ static int load_nodes(struct head_repair *head) {
     rc = rc == STORE_ABSENT ? STORE_OK : rc;
     for (size_t i = 0; i < head->count && rc == STORE_OK; i++)
         rc = load_node(head, &head->nodes[i]);
-    struct node *root = find_node(head, ROOT_OID);
-    if (rc == STORE_OK && (!root || (root->based && root->type != S_IFDIR)))
-        return STORE_CORRUPT;
-    if (rc == STORE_OK) {
+    if (rc == STORE_OK) { /* always among them, and never anything else: no row was kept that says otherwise */
+        struct node *root = find_node(head, ROOT_OID);
         root->type = S_IFDIR;
-        root->remade = root->remade || !root->alive;
-        root->alive = true;
+        root->holder = ROOT_OID;
     }
     return rc;
 }
@@ -178,7 +177,7 @@ static bool needs_inode(uint32_t type) {
 
 /* Whether a name can stay. A directory has one: the one that its inode tells, or else the first. */
 static bool is_good_name(const struct entry *entry, const struct node *parent, struct node *child) {
-    if (!parent || !child || !child->alive || child->oid == ROOT_OID)
+    if (!parent || !child->alive || child->oid == ROOT_OID)
         return false;
     if (!child->based && needs_inode(entry->type))
         return false;
@@ -186,17 +185,42 @@ static bool is_good_name(const struct entry *entry, const struct node *parent, s
         child->type = entry->type;
     if (child->type != entry->type)
         return false;
-    return child->type != S_IFDIR || child->holder == 0;
+    if (child->type != S_IFDIR || child->holder == 0)
+        return true;
+    return child->parent == parent->oid && child->holder != parent->oid;
 }
 
+/* Its index is above those of the names that were counted before. */
 static void count_name(struct node *parent, struct node *child, uint64_t index) {
     parent->entries++;
-    parent->subdirectories += child->type == S_IFDIR;
-    if (index > parent->highest_index)
-        parent->highest_index = index;
+    parent->highest_index = index;
     child->names++;
-    if (child->type == S_IFDIR)
+    if (child->type == S_IFDIR) {
+        parent->subdirectories++;
         child->holder = parent->oid;
+        child->holder_index = index;
+    }
+}
+
+/* Takes the name away that a directory has. */
+static int end_name_of(struct head_repair *head, struct node *node) {
+    struct value values[] = {value_integer(node->holder), value_integer(node->holder_index)};
+    struct node *holder = find_node(head, node->holder);
+    struct entry_row row;
+    sqlite3_stmt *statement;
+    int rc = statement_get(head->reader, STATEMENT_ENTRY_BY_INDEX, values, 2, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(head->reader, statement);
+    if (rc == STORE_OK)
+        rc = entry_row_decode(head->reader, statement, &row);
+    if (rc == STORE_OK)
+        rc = end_entry(head, &row.entry);
+    statement_reset(statement);
+    holder->entries--;
+    holder->subdirectories--;
+    node->holder = 0;
+    node->names = 0;
+    return rc;
 }
 
 /* What has names in it is a directory. */
@@ -205,7 +229,7 @@ static int find_directories(struct head_repair *head) {
     int rc = statement_get(head->reader, STATEMENT_ALL_ENTRIES, NULL, 0, &statement);
     while (rc == STORE_OK && (rc = statement_step(head->reader, statement)) == STORE_OK) {
         struct node *parent = find_node(head, column_integer(statement, 0));
-        if (parent && !parent->based && parent->type == 0)
+        if (!parent->based)
             parent->type = S_IFDIR;
     }
     statement_reset(statement);
@@ -221,10 +245,13 @@ static int take_names(struct head_repair *head) {
         if (rc != STORE_OK)
             break;
         struct node *parent = find_directory(head, row.entry.parent), *child = find_node(head, row.entry.oid);
-        if (is_good_name(&row.entry, parent, child))
-            count_name(parent, child, row.entry.index);
-        else
+        if (!is_good_name(&row.entry, parent, child)) {
             rc = end_entry(head, &row.entry);
+            continue;
+        }
+        if (child->holder != 0)
+            rc = end_name_of(head, child);
+        count_name(parent, child, row.entry.index);
     }
     statement_reset(statement);
     return rc == STORE_ABSENT ? STORE_OK : rc;
@@ -232,46 +259,20 @@ static int take_names(struct head_repair *head) {
 
 /* ---- objects without a name ---- */
 
-/* Follows a directory's names upwards. True if they lead to the root. */
+/* Follows a directory's names upwards, once no directories hold one another. True if they lead to the root. */
 static bool reaches_root(struct head_repair *head, const struct node *node) {
-    for (size_t steps = 0; node && steps <= head->count; steps++) {
-        if (node->oid == ROOT_OID)
-            return true;
-        node = node->holder != 0 ? find_directory(head, node->holder) : NULL;
-    }
-    return false;
-}
-
-/* Directories that hold one another: the name of one of them ends. */
-static int cut_cycle(struct head_repair *head, struct node *node) {
-    struct value value = value_integer(node->oid);
-    struct entry_row row;
-    struct node *holder = find_node(head, node->holder);
-    sqlite3_stmt *statement;
-    int rc = statement_get(head->reader, STATEMENT_ENTRIES_OF_OBJECT, &value, 1, &statement);
-    while (rc == STORE_OK && (rc = statement_step(head->reader, statement)) == STORE_OK) {
-        rc = entry_row_decode(head->reader, statement, &row);
-        if (rc == STORE_OK && row.entry.parent == node->holder) {
-            rc = end_entry(head, &row.entry);
-            break;
-        }
-    }
-    statement_reset(statement);
-    holder->entries--;
-    holder->subdirectories--;
-    node->holder = 0;
-    node->names = 0;
-    node->unnamed = true;
-    return rc == STORE_ABSENT ? STORE_OK : rc;
+    while (node && node->oid != ROOT_OID)
+        node = find_directory(head, node->holder);
+    return node != NULL;
 }
 
 /* True if a chain upwards comes back to where it began. */
 static bool is_in_cycle(struct head_repair *head, const struct node *start) {
-    const struct node *node = start;
-    for (size_t steps = 0; node && steps <= head->count; steps++) {
-        node = node->holder != 0 ? find_directory(head, node->holder) : NULL;
+    const struct node *node = find_directory(head, start->holder);
+    for (size_t steps = 0; node && node->oid != ROOT_OID && steps < head->count; steps++) {
         if (node == start)
             return true;
+        node = find_directory(head, node->holder);
     }
     return false;
 }
@@ -289,51 +290,66 @@ static int find_unnamed(struct head_repair *head) {
     int rc = STORE_OK;
     for (size_t i = 0; i < head->count && rc == STORE_OK; i++) {
         struct node *node = &head->nodes[i];
-        bool file = true;
         if (!node->alive || node->oid == ROOT_OID)
             continue;
-        if (node->type == 0)
-            rc = is_file(head, node, &file);
-        if (node->type == 0 && file)
+        if (node->type == 0) {
             node->type = S_IFREG;
-        node->alive = file;
+            rc = is_file(head, node, &node->alive);
+        }
         node->unnamed = node->alive && node->names == 0 && (node->nlink > 0 || node->remade);
-        if (node->type == S_IFDIR && node->names > 0 && is_in_cycle(head, node))
-            rc = cut_cycle(head, node);
+        if (node->type == S_IFDIR && node->names > 0 && is_in_cycle(head, node)) {
+            rc = end_name_of(head, node); /* one is enough for directories that hold one another */
+            node->unnamed = true;
+        }
     }
     return rc;
 }
 
-static int name_is_free(struct head_repair *head, uint64_t parent, const char *name, size_t length, bool *is_free) {
+static uint64_t hash_name(uint64_t parent, const char *name, size_t length) {
+    uint64_t words[] = {parent, XXH3_64bits(name, length)};
+    return XXH3_64bits(words, sizeof words) | 1; /* never 0 */
+}
+
+/* The object that has a name: *oid; UINT64_MAX for one that was given it just now, 0 for none. */
+static int find_name(struct head_repair *head, uint64_t parent, const char *name, size_t length, uint64_t *oid) {
     struct value values[] = {value_integer(parent), value_blob(name, length)};
-    uint64_t found, words[] = {parent, XXH3_64bits(name, length)};
-    uint64_t hash = XXH3_64bits(words, sizeof words);
-    int rc = statement_integer(head->reader, STATEMENT_ENTRY_BY_NAME, values, 2, &found);
-    *is_free = rc == STORE_ABSENT && !oid_set_has(&head->taken, hash != 0 ? hash : 1);
+    sqlite3_stmt *statement;
+    *oid = oid_set_has(&head->taken, hash_name(parent, name, length)) ? UINT64_MAX : 0;
+    int rc = statement_get(head->reader, STATEMENT_ENTRY_BY_NAME, values, 2, &statement);
+    if (rc == STORE_OK)
+        rc = statement_step(head->reader, statement);
+    if (rc == STORE_OK)
+        *oid = column_integer(statement, 3);
+    statement_reset(statement);
+    return rc == STORE_ABSENT ? STORE_OK : rc;
+}
+
+/* Takes those into account that are not in use any more. */
+static int find_highest_index(struct head_repair *head, struct node *node) {
+    struct value value = value_integer(node->oid);
+    uint64_t highest = 0;
+    if (node->type != S_IFDIR)
+        return STORE_OK;
+    int rc = statement_integer(head->reader, STATEMENT_HIGHEST_INDEX, &value, 1, &highest);
+    if (rc == STORE_OK && highest > node->highest_index)
+        node->highest_index = highest;
     return rc == STORE_ABSENT ? STORE_OK : rc;
 }
 
 /* Adds the name, which is copied. */
 static int add_name(struct head_repair *head, struct node *parent, struct node *child, const char *name,
                     size_t length) {
-    uint64_t words[] = {parent->oid, XXH3_64bits(name, length)};
-    uint64_t hash = XXH3_64bits(words, sizeof words), index = parent->highest_index + 1, highest = 0;
-    struct value value = value_integer(parent->oid);
     char *copy = NULL;
-    int rc = statement_integer(head->reader, STATEMENT_HIGHEST_INDEX, &value, 1, &highest);
-    rc = rc == STORE_ABSENT ? STORE_OK : rc;
-    if (index <= highest)
-        index = highest + 1;
+    int rc = find_highest_index(head, parent);
+    uint64_t index = parent->highest_index + 1;
     if (index < parent->next_index)
         index = parent->next_index;
     if (index < ENTRY_INDEX_FIRST)
         index = ENTRY_INDEX_FIRST;
-    if (rc == STORE_OK && index >= INT64_MAX)
-        rc = STORE_TOO_BIG; /* no honest store has that many */
     if (rc == STORE_OK)
         head->added = grow(head->added, &head->added_capacity, head->commit.added_count, sizeof *head->added, &rc);
     if (rc == STORE_OK)
-        rc = oid_set_add(&head->taken, hash != 0 ? hash : 1);
+        rc = oid_set_put(&head->taken, hash_name(parent->oid, name, length));
     if (rc == STORE_OK && !(copy = strndup(name, length)))
         rc = STORE_NO_MEMORY;
     if (rc != STORE_OK)
@@ -353,8 +369,7 @@ static int place_where_it_was(struct head_repair *head, struct node *node, bool 
     struct value value = value_integer(node->oid);
     char name[NAME_BYTES_MAX];
     size_t length = 0;
-    uint64_t parent = 0;
-    bool is_free = false;
+    uint64_t parent = 0, other = 0;
     sqlite3_stmt *statement;
     *placed = false;
     int rc = statement_get(head->repair->db, STATEMENT_HINT_ENTRY, &value, 1, &statement);
@@ -363,67 +378,55 @@ static int place_where_it_was(struct head_repair *head, struct node *node, bool 
     if (rc == STORE_OK) {
         struct value bytes = column_value(statement, 1);
         parent = column_integer(statement, 0);
-        length = bytes.kind == VALUE_BLOB && bytes.length <= sizeof name ? bytes.length : 0;
-        memcpy(name, bytes.length > 0 ? bytes.bytes : "", length);
+        length = bytes.length <= sizeof name ? bytes.length : 0;
+        memcpy(name, bytes.bytes, length);
     }
     statement_reset(statement);
-    struct node *directory = rc == STORE_OK ? find_directory(head, parent) : NULL;
     if (rc < 0)
         return rc;
-    if (!directory || !entry_name_is_sane(name, length) || !reaches_root(head, directory))
+    struct node *directory = find_directory(head, parent);
+    if (!entry_name_is_sane(name, length) || !reaches_root(head, directory))
         return STORE_OK;
-    rc = name_is_free(head, parent, name, length, &is_free);
-    if (rc == STORE_OK && is_free) {
-        rc = add_name(head, directory, node, name, length);
-        *placed = rc == STORE_OK;
-    }
-    if (*placed)
-        rc = repair_note(head->repair, node->oid, "its name was damaged; it is back in its place");
-    return rc;
+    rc = find_name(head, parent, name, length, &other);
+    if (rc != STORE_OK || other != 0)
+        return rc;
+    rc = add_name(head, directory, node, name, length);
+    *placed = rc == STORE_OK;
+    return rc == STORE_OK ? repair_note(head->repair, node->oid, "its name was damaged; it is back in its place") : rc;
 }
 
-/* Finds /lost+found, or makes it; under another name if something else is called so. */
+static int make_lost_and_found(struct head_repair *head, const char *name, size_t length) {
+    head->lost_and_found = head->commit.next_oid++; /* the highest oid there is */
+    head->nodes[head->count++] =
+        (struct node){.oid = head->lost_and_found, .type = S_IFDIR, .alive = true, .remade = true};
+    return add_name(head, find_node(head, ROOT_OID), &head->nodes[head->count - 1], name, length);
+}
+
+/* Finds /lost+found, or makes it; under another name if something else is called so, or it is not in its place itself. */
 static int find_lost_and_found(struct head_repair *head) {
     int rc = STORE_OK;
     for (unsigned attempt = 0; head->lost_and_found == 0 && rc == STORE_OK; attempt++) {
         char name[sizeof LOST_AND_FOUND + 16];
-        bool is_free = false;
+        uint64_t oid = 0;
         int length = attempt == 0 ? snprintf(name, sizeof name, LOST_AND_FOUND)
                                   : snprintf(name, sizeof name, LOST_AND_FOUND ".%u", attempt);
-        struct value values[] = {value_integer(ROOT_OID), value_blob(name, (size_t)length)};
-        sqlite3_stmt *statement;
-        rc = statement_get(head->reader, STATEMENT_ENTRY_BY_NAME, values, 2, &statement);
-        if (rc == STORE_OK)
-            rc = statement_step(head->reader, statement);
-        uint64_t oid = rc == STORE_OK ? column_integer(statement, 3) : 0;
-        statement_reset(statement);
-        if (rc == STORE_OK && find_directory(head, oid))
+        rc = find_name(head, ROOT_OID, name, (size_t)length, &oid);
+        if (reaches_root(head, find_directory(head, oid)))
             head->lost_and_found = oid;
-        if (rc != STORE_ABSENT)
-            continue;
-        rc = name_is_free(head, ROOT_OID, name, (size_t)length, &is_free);
-        if (rc != STORE_OK || !is_free)
-            continue;
-        head->nodes = grow(head->nodes, &head->capacity, head->count, sizeof *head->nodes, &rc);
-        if (rc != STORE_OK)
-            break;
-        head->lost_and_found = head->commit.next_oid++;
-        head->nodes[head->count] =
-            (struct node){.oid = head->lost_and_found, .type = S_IFDIR, .alive = true, .remade = true};
-        head->count++; /* the highest oid there is */
-        rc = add_name(head, find_node(head, ROOT_OID), &head->nodes[head->count - 1], name, (size_t)length);
+        else if (rc == STORE_OK && oid == 0)
+            rc = make_lost_and_found(head, name, (size_t)length);
     }
     return rc;
 }
 
 static int place_in_lost_and_found(struct head_repair *head, uint64_t oid) {
     char name[64];
-    bool is_free = false;
+    uint64_t other = oid;
     int rc = find_lost_and_found(head), length = 0;
-    for (unsigned attempt = 0; rc == STORE_OK && !is_free; attempt++) {
+    for (unsigned attempt = 0; rc == STORE_OK && other != 0; attempt++) {
         length = attempt == 0 ? snprintf(name, sizeof name, "#%" PRIu64, oid)
                               : snprintf(name, sizeof name, "#%" PRIu64 ".%u", oid, attempt);
-        rc = name_is_free(head, head->lost_and_found, name, (size_t)length, &is_free);
+        rc = find_name(head, head->lost_and_found, name, (size_t)length, &other);
     }
     if (rc == STORE_OK)
         rc = add_name(head, find_node(head, head->lost_and_found), find_node(head, oid), name, (size_t)length);
@@ -432,27 +435,30 @@ static int place_in_lost_and_found(struct head_repair *head, uint64_t oid) {
     return rc;
 }
 
+static void note_placed(struct head_repair *head, struct node *node) {
+    node->unnamed = false;
+    head->repair->result->placed++;
+}
+
 /* Places that are told first: what they hold then needs none of its own. */
 static int place_unnamed(struct head_repair *head) {
     int rc = STORE_OK;
-    for (int pass = 0; pass < 2 && rc == STORE_OK; pass++) {
-        bool again = true;
-        while (again && rc == STORE_OK) {
-            again = false;
-            for (size_t i = 0; i < head->count && rc == STORE_OK; i++) {
-                bool placed = pass == 1;
-                if (!head->nodes[i].unnamed)
-                    continue;
-                rc = pass == 0 ? place_where_it_was(head, &head->nodes[i], &placed)
-                               : place_in_lost_and_found(head, head->nodes[i].oid);
-                if (rc == STORE_OK && placed) {
-                    head->nodes[i].unnamed = false;
-                    head->repair->result->placed++;
-                    again = pass == 0;
-                }
-            }
+    for (bool again = true; again && rc == STORE_OK;) {
+        again = false;
+        for (size_t i = 0; i < head->count && rc == STORE_OK; i++) {
+            bool placed = false;
+            if (head->nodes[i].unnamed)
+                rc = place_where_it_was(head, &head->nodes[i], &placed);
+            if (placed)
+                note_placed(head, &head->nodes[i]);
+            again = again || placed;
         }
     }
+    for (size_t i = 0; i < head->count && rc == STORE_OK; i++)
+        if (head->nodes[i].unnamed) {
+            rc = place_in_lost_and_found(head, head->nodes[i].oid);
+            note_placed(head, &head->nodes[i]);
+        }
     return rc;
 }
 
@@ -505,15 +511,14 @@ static int measure(struct head_repair *head, uint64_t oid, uint64_t *size, uint6
         rc = sqlite_read_before(head->reader, oid, part, head->before, &outcome, &revision);
         if (rc == STORE_OK && outcome == LOAD_DATA)
             rc = chunk_decode(revision.data, revision.length, &chunk);
-        for (size_t i = 0; i < chunk.count && rc == STORE_OK; i++) {
+        for (size_t i = 0; i < chunk.count; i++) {
             *allocated += chunk.extents[i].length;
             *size = start + chunk.extents[i].start + chunk.extents[i].length;
         }
-        if (rc == STORE_OK || rc == STORE_CORRUPT)
-            reach_lost(head, oid, part, revision.seq, size);
+        reach_lost(head, oid, part, revision.seq, size);
         chunk_release(&chunk);
         revision_release(&revision);
-        if (rc < 0 && rc != STORE_CORRUPT)
+        if (rc != STORE_OK && rc != STORE_CORRUPT)
             return rc;
         values[1] = value_integer(part);
     }
@@ -528,7 +533,7 @@ static int load_base(struct head_repair *head, const struct node *node, struct i
     if (node->based) {
         int rc = sqlite_read_before(head->reader, node->oid, PART_INODE, head->before, &outcome, &revision);
         if (rc == STORE_OK)
-            rc = outcome == LOAD_DATA ? inode_record_decode(revision.data, revision.length, record) : STORE_CORRUPT;
+            rc = inode_record_decode(revision.data, revision.length, record);
         revision_release(&revision);
         return rc;
     }
@@ -548,8 +553,7 @@ static int find_xattrs(struct head_repair *head, uint64_t oid, bool *there, bool
     enum load_outcome outcome;
     struct revision revision = {0};
     int rc = sqlite_read_before(head->reader, oid, PART_XATTRS, head->before, &outcome, &revision);
-    *lost =
-        rc == STORE_OK && is_lost(head, oid, PART_XATTRS, revision.data || outcome == LOAD_DELETED ? revision.seq : 0);
+    *lost = rc == STORE_OK && is_lost(head, oid, PART_XATTRS, revision.seq);
     *there = rc == STORE_OK && outcome == LOAD_DATA && !*lost;
     revision_release(&revision);
     return rc;
@@ -606,7 +610,8 @@ static int write_inode(struct head_repair *head, const struct node *node) {
     record.nlink = node->type == S_IFDIR ? (uint32_t)(2 + node->subdirectories) : (uint32_t)node->names;
     if (node->type == S_IFDIR) {
         record.size = node->entries;
-        record.parent = node->oid == ROOT_OID ? ROOT_OID : node->holder;
+        record.parent = node->holder;
+        record.next_index = node->next_index;
         if (record.next_index <= node->highest_index)
             record.next_index = node->highest_index + 1;
         if (record.next_index < ENTRY_INDEX_FIRST)
@@ -618,49 +623,31 @@ static int write_inode(struct head_repair *head, const struct node *node) {
     return rc == STORE_OK ? add_revision(head, node, PART_INODE, data, length) : rc;
 }
 
-/* Takes those into account that are not in use any more. */
-static int find_highest_index(struct head_repair *head, struct node *node) {
-    struct value value = value_integer(node->oid);
-    uint64_t highest = 0;
-    if (node->type != S_IFDIR)
-        return STORE_OK;
-    int rc = statement_integer(head->reader, STATEMENT_HIGHEST_INDEX, &value, 1, &highest);
-    if (rc == STORE_OK && highest > node->highest_index)
-        node->highest_index = highest;
-    return rc == STORE_ABSENT ? STORE_OK : rc;
-}
-
 /* Whether the newest inode is right as it is. */
 static bool inode_agrees(const struct node *node) {
     if (node->remade)
         return false;
     if (node->type == S_IFDIR)
         return node->size == node->entries && node->nlink == 2 + node->subdirectories &&
-               node->next_index > node->highest_index &&
-               (node->oid == ROOT_OID ? node->parent == ROOT_OID : node->parent == node->holder);
+               node->next_index > node->highest_index && node->parent == node->holder;
     return node->nlink == node->names;
-}
-
-static int remember(struct oid_set *set, uint64_t oid) {
-    int rc = oid_set_add(set, oid);
-    return rc == STORE_EXISTS ? STORE_OK : rc;
 }
 
 /* Objects that change without their inode saying anything wrong: directories whose names change, and who loses his attributes. */
 static int find_changed(struct head_repair *head, struct oid_set *changed) {
     int rc = STORE_OK;
     for (size_t i = 0; i < head->commit.added_count && rc == STORE_OK; i++)
-        rc = remember(changed, head->added[i].parent);
+        rc = oid_set_put(changed, head->added[i].parent);
     for (size_t i = 0; i < head->commit.ended_count && rc == STORE_OK; i++)
-        rc = remember(changed, head->ended[i].parent);
+        rc = oid_set_put(changed, head->ended[i].parent);
     for (size_t i = 0; i < head->storage->losses.count && rc == STORE_OK; i++) {
         const struct loss *loss = &head->storage->losses.items[i];
         struct node *node = loss->kind == LOSS_REVISION && loss->part != PART_INODE ? find_node(head, loss->oid) : NULL;
         bool there = false, lost = false;
         if (node && node->alive && !node->no_xattrs)
             rc = find_xattrs(head, loss->oid, &there, &lost);
-        if (rc == STORE_OK && lost)
-            rc = remember(changed, loss->oid);
+        if (lost)
+            rc = oid_set_put(changed, loss->oid);
     }
     return rc;
 }
@@ -671,7 +658,7 @@ static int write_inodes(struct head_repair *head) {
     int rc = find_changed(head, &changed);
     for (size_t i = 0; i < head->count && rc == STORE_OK; i++) {
         struct node *node = &head->nodes[i];
-        bool unlinked = node->alive && node->names == 0 && node->nlink == 0 && !node->remade && node->oid != ROOT_OID;
+        bool unlinked = node->names == 0 && node->oid != ROOT_OID; /* else it was given a name */
         if (node->ended) {
             rc = add_revision(head, node, PART_INODE, NULL, 0);
         } else if (node->alive && !unlinked) {
@@ -695,7 +682,7 @@ static int commit_repair(struct head_repair *head) {
                    result->losses, result->losses == 1 ? "" : "es", result->placed, result->placed == 1 ? "" : "s",
                    result->removed, result->removed == 1 ? "" : "s");
     struct commit commit = head->commit;
-    commit.user = head->repair->options->user ? head->repair->options->user : "";
+    commit.user = head->repair->options->user;
     commit.message = message;
     commit.revisions = head->revisions;
     commit.added = head->added;
@@ -724,9 +711,9 @@ int repair_head(struct repair *repair, struct storage *storage) {
     struct storage_state state;
     oid_set_init(&head.taken);
     repair_progress(repair, "making the newest state whole", 0, 0);
+    (void)clock_gettime(CLOCK_REALTIME, &head.commit.wall);
     int rc = storage_get_state(storage, &state);
-    if (rc == STORE_OK &&
-        (stat(repair->directory, &head.owner) < 0 || clock_gettime(CLOCK_REALTIME, &head.commit.wall) < 0))
+    if (rc == STORE_OK && stat(repair->directory, &head.owner) < 0)
         rc = store_error_from_errno(errno);
     if (rc == STORE_OK)
         rc = connection_pool_take(&head.storage->readers, &head.reader);

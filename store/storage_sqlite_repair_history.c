@@ -132,14 +132,12 @@ static int complete_transactions(struct history *history) {
 
 uint64_t history_hash(uint64_t oid, uint64_t part, uint64_t seq) {
     uint64_t words[] = {oid, part, seq};
-    uint64_t hash = XXH3_64bits(words, sizeof words);
-    return hash != 0 ? hash : 1;
+    return XXH3_64bits(words, sizeof words) | 1; /* 0 cannot be in a set */
 }
 
 uint64_t history_hash_names(const struct loss *loss) {
     uint64_t words[] = {loss->oid, loss->part, loss->seq, loss->until};
-    uint64_t hash = XXH3_64bits(words, sizeof words);
-    return hash != 0 ? hash : 1;
+    return XXH3_64bits(words, sizeof words) | 1;
 }
 
 int history_lose(struct history *history, uint64_t oid, uint64_t part, uint64_t seq, bool *added) {
@@ -160,8 +158,8 @@ int history_lose(struct history *history, uint64_t oid, uint64_t part, uint64_t 
 }
 
 static bool can_be_object(const struct history *history, uint64_t oid, uint64_t part) {
-    return oid >= ROOT_OID && oid < history->repair->state.next_oid &&
-           part <= PART_CHUNK + (INT64_MAX >> CHUNK_SHIFT) && (part <= PART_XATTRS || part >= PART_CHUNK);
+    bool chunk = part >= PART_CHUNK && part - PART_CHUNK <= INT64_MAX >> CHUNK_SHIFT;
+    return oid < history->repair->state.next_oid && (part <= PART_XATTRS || chunk);
 }
 
 /* True if a hint can be right: nothing that is there contradicts it. */
@@ -217,8 +215,6 @@ static int explain_gap(struct history *history, uint64_t first, uint64_t end, ui
         if (rc == STORE_OK && id > unknown)
             rc = doubt_range(history, unknown, id, first_seq, last_seq);
         unknown = id + 1;
-        if (rc != STORE_OK)
-            break;
     }
     statement_reset(statement);
     if (rc == STORE_ABSENT)
@@ -255,8 +251,6 @@ static int check_end(struct history *history) {
     uint64_t first = 0;
     bool certain = repair->state_found;
     int rc = STORE_OK;
-    if (repair->last_seq == 0)
-        return STORE_OK;
     if (repair->log_damaged) {
         rc = statement_integer(history->db, STATEMENT_FIRST_REVISION, &key, 1, &first);
         certain = certain && rc == STORE_OK && !oid_set_has(&history->made, repair->last_seq) &&

@@ -30,6 +30,24 @@ struct log_reader {
     uint64_t lost;                          /* frames that were left out */
 };
 
+static bool log_read_bytes(struct log_reader *log, uint64_t k) {
+    return transfer_read(log->fd, log->frame, WAL_FRAME_BYTES, (uint64_t)wal_frame_offset(k)) == WAL_FRAME_BYTES;
+}
+
+/* Those of the first frame whose page is right, for what has damaged the header may have damaged frames behind it. If none is, those of the first
+ * one: so what is lost is told at least. Frames that are left from an earlier use of the log come last. */
+static void find_salts(struct log_reader *log) {
+    bool right = false;
+    for (uint64_t k = 1; k <= log->frames && !right; k++) {
+        if (!log_read_bytes(log, k))
+            continue;
+        uint32_t number = wal_frame_page(log->frame);
+        right = number != 0 && page_checks(number, log->frame + WAL_FRAME_HEADER_BYTES);
+        if (right || k == 1)
+            memcpy(log->salts, log->frame + 8, sizeof log->salts);
+    }
+}
+
 /* A header that is damaged is done without: the frames have its salts too. STORE_NOT_A_STORE: what is there is no file that could be a log. */
 static int log_open(struct log_reader *log, const char *path) {
     struct stat status;
@@ -54,12 +72,8 @@ static int log_open(struct log_reader *log, const char *path) {
     log->big_endian = header.big_endian;
     log->previous = header.stored;
     memcpy(log->salts, header.salts, sizeof log->salts);
-    if (header.right)
-        return STORE_OK;
-    uint8_t first[WAL_FRAME_HEADER_BYTES] = {0};
-    if (transfer_read(log->fd, first, sizeof first, WAL_HEADER_BYTES) != (ssize_t)sizeof first)
-        return STORE_ABSENT;
-    memcpy(log->salts, first + 8, sizeof log->salts);
+    if (!header.right)
+        find_salts(log);
     return STORE_OK;
 }
 
@@ -70,9 +84,9 @@ static void log_close(struct log_reader *log) {
 
 /* Reads frame k. It continues the checksum that the one before carries, so that one damaged frame does not spoil those behind it. */
 static void log_read(struct log_reader *log, uint64_t k) {
-    ssize_t got = transfer_read(log->fd, log->frame, WAL_FRAME_BYTES, (uint64_t)wal_frame_offset(k));
+    bool read = log_read_bytes(log, k);
     uint32_t number = wal_frame_page(log->frame);
-    log->of_log = got == WAL_FRAME_BYTES && memcmp(log->frame + 8, log->salts, sizeof log->salts) == 0;
+    log->of_log = read && memcmp(log->frame + 8, log->salts, sizeof log->salts) == 0;
     struct wal_sum stored = wal_sum_stored(log->frame + 16);
     log->continues = log->of_log && wal_sum_same(stored, wal_sum_frame(log->previous, log->big_endian, log->frame));
     log->whole =
@@ -176,7 +190,7 @@ int repair_merge_log(const char *database, const char *merged, struct repair_log
 }
 
 int repair_merge_rest(const char *database, const char *merged, struct repair_log *found, struct error *err) {
-    struct log_reader log;
+    struct log_reader log = {.fd = -1};
     char *path = log_of(database);
     if (!path)
         return error_set(err, STORE_NO_MEMORY, "cannot repair %s: out of memory", database);
@@ -186,8 +200,8 @@ int repair_merge_rest(const char *database, const char *merged, struct repair_lo
     if (rc == STORE_OK) {
         rc = apply_log(&application, fd);
         found->lost = log.lost;
-        log_close(&log);
     }
+    log_close(&log);
     if (rc == STORE_OK && TEMP_FAILURE_RETRY(fsync(fd)) < 0)
         rc = store_error_from_errno(errno);
     if (fd >= 0 && close(fd) < 0 && rc == STORE_OK)

@@ -49,9 +49,9 @@ static int compare(const struct history *history, const struct revision *revisio
     if (!revision->data)
         return STORE_OK;
     int rc = inode_record_decode(revision->data, revision->length, &record);
-    if (rc == STORE_CORRUPT)
-        return STORE_OK;
-    if (rc == STORE_OK && (record.mode & S_IFMT) == S_IFDIR) {
+    if (rc != STORE_OK)
+        return rc == STORE_CORRUPT ? STORE_OK : rc;
+    if ((record.mode & S_IFMT) == S_IFDIR) {
         uint64_t unused = record.next_index - (uint64_t)tally->births;
         *right = record.size == (uint64_t)tally->entries;
         *exact = *right && unused == tally->unused;
@@ -60,19 +60,16 @@ static int compare(const struct history *history, const struct revision *revisio
         if (*right)
             tally->unused = unused;
     }
-    if (rc == STORE_OK)
-        inode_record_release(&record);
-    return rc;
+    inode_record_release(&record);
+    return STORE_OK;
 }
 
 static int check_revision(struct history *history, uint64_t directory, const struct revision *revision,
                           struct tally *tally, struct span *span) {
     bool right, exact;
     int rc = compare(history, revision, tally, &right, &exact);
-    if (rc == STORE_OK && !exact) {
-        rc = oid_set_add(&history->disagree, history_hash(directory, PART_INODE, revision->seq));
-        rc = rc == STORE_EXISTS ? STORE_OK : rc;
-    }
+    if (rc == STORE_OK && !exact)
+        rc = oid_set_put(&history->disagree, history_hash(directory, PART_INODE, revision->seq));
     if (rc == STORE_OK && right)
         rc = close_span(history, directory, span, revision->seq, LOSS_NAMES_MISSING);
     if (rc == STORE_OK && !right && !span->open)
@@ -158,10 +155,8 @@ int names_find_directories(struct history *history, struct oid_set *directories)
     int rc = oid_set_add(directories, ROOT_OID);
     if (rc == STORE_OK)
         rc = statement_get(history->db, STATEMENT_DIRECTORIES_NAMED, NULL, 0, &statement);
-    while (rc == STORE_OK && (rc = statement_step(history->db, statement)) == STORE_OK) {
-        rc = oid_set_add(directories, column_integer(statement, 0));
-        rc = rc == STORE_EXISTS ? STORE_OK : rc;
-    }
+    while (rc == STORE_OK && (rc = statement_step(history->db, statement)) == STORE_OK)
+        rc = oid_set_put(directories, column_integer(statement, 0));
     statement_reset(statement);
     if (rc != STORE_ABSENT)
         return rc;
@@ -174,10 +169,10 @@ int names_find_directories(struct history *history, struct oid_set *directories)
         rc = revision_row_decode(history->db, statement, &revision);
         if (rc == STORE_OK && (rc = inode_record_decode(revision.data, revision.length, &record)) == STORE_OK) {
             if ((record.mode & S_IFMT) == S_IFDIR)
-                rc = oid_set_add(directories, revision.oid);
+                rc = oid_set_put(directories, revision.oid);
             inode_record_release(&record);
         }
-        rc = rc == STORE_EXISTS || rc == STORE_CORRUPT ? STORE_OK : rc;
+        rc = rc == STORE_CORRUPT ? STORE_OK : rc;
         revision_release(&revision);
     }
     statement_reset(statement);

@@ -7,7 +7,6 @@
 
 #include "store/array.h"
 #include "store/storage_sqlite_repair_history.h"
-#include "store/tid.h"
 
 #define NEVER         UINT64_MAX /* a key of what is not kept in any case */
 #define ROWS_OF_PAGE  64         /* revisions, or transactions, that one page may have had */
@@ -33,7 +32,7 @@ static int choose(const uint64_t *keys, size_t count, bool *kept) {
         ends[low] = i;
         longest += low == longest;
     }
-    for (size_t i = longest > 0 ? ends[longest - 1] : 0; longest > 0; longest--, i = before[i])
+    for (size_t i = ends[longest - (longest > 0)]; longest > 0; longest--, i = before[i])
         kept[i] = true;
     free(ends);
     return STORE_OK;
@@ -111,10 +110,10 @@ static int order(struct history *history, const struct ordering *ordering) {
     return rc;
 }
 
-/* Those between two transactions need a tid each, so that the tid less the seq does not descend; nor is it below 0. After the last tid there is no next one. */
+/* Those between two transactions need a tid each, so that the tid less the seq does not descend; nor is it below 0. */
 static uint64_t time_key(sqlite3_stmt *row) {
     uint64_t seq = column_integer(row, 0), tid = column_integer(row, 1);
-    return tid >= seq && tid < TID_MAX ? tid - seq : NEVER;
+    return tid >= seq ? tid - seq : NEVER;
 }
 
 /* And a revision id each. */

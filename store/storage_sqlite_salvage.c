@@ -4,6 +4,7 @@
  * to past_entry. So rows may be taken from any page, also one that no tree has any more.
  *
  * What has no checksum (indexes, and rows that are damaged) is kept as a hint of which rows are missing. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,11 +62,10 @@ static int find_roots(struct connection *db, struct roots *roots) {
     while (rc == STORE_OK && (rc = statement_step(db, statement)) == STORE_OK) {
         uint32_t root = (uint32_t)column_integer(statement, 0);
         struct value name = column_value(statement, 1);
-        if (roots->count < sizeof roots->all / sizeof roots->all[0])
-            roots->all[roots->count++] = root;
+        assert(roots->count < sizeof roots->all / sizeof roots->all[0]); /* the new database has our own tables alone */
+        roots->all[roots->count++] = root;
         for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
-            if (name.kind == VALUE_BLOB && name.length == strlen(wanted[i].name) &&
-                memcmp(name.bytes, wanted[i].name, name.length) == 0)
+            if (name.length == strlen(wanted[i].name) && memcmp(name.bytes, wanted[i].name, name.length) == 0)
                 *wanted[i].root = root;
     }
     statement_reset(statement);
@@ -303,26 +303,22 @@ static int put_revision_hint(struct connection *db, struct value id, struct valu
     return statement_run(db, STATEMENT_HINT_REVISION_PUT, values, 5);
 }
 
-/* The columns that name a damaged row, if they can be believed. */
+/* The columns that name a damaged row, of a revision or an entry, if they can be believed. */
 static int hint_of_damaged(struct salvage *salvage, const struct page_row *row, enum shape shape) {
     const struct value *v = row->values;
     struct connection *db = salvage->repair->db;
-    switch (shape) {
-    case SHAPE_REVISION:
-        return put_revision_hint(db, v[0], v[1], v[2], v[3], false);
-    case SHAPE_ENTRY:
-    case SHAPE_PAST_ENTRY:
-        return statement_run(db, STATEMENT_HINT_ENTRY_PUT, v, 4);
-    default:
-        return STORE_OK;
-    }
+    return shape == SHAPE_REVISION ? put_revision_hint(db, v[0], v[1], v[2], v[3], false)
+                                   : statement_run(db, STATEMENT_HINT_ENTRY_PUT, v, 4);
 }
 
-/* The root is a directory at all times; what says otherwise is of another object. */
+/* The root is a directory at all times, and never ends; what says otherwise is of another object. */
 static bool is_of_other_than_root(const struct value *v) {
     struct inode_record record;
-    if (v[1].integer != ROOT_OID || v[2].integer != PART_INODE || v[4].kind != VALUE_BLOB ||
-        inode_record_decode(v[4].bytes, v[4].length, &record) != STORE_OK)
+    if (v[1].integer != ROOT_OID || v[2].integer != PART_INODE)
+        return false;
+    if (v[4].kind == VALUE_NULL)
+        return true;
+    if (inode_record_decode(v[4].bytes, v[4].length, &record) != STORE_OK)
         return false;
     bool other = !S_ISDIR(record.mode);
     inode_record_release(&record);
@@ -383,11 +379,9 @@ static int take_row(struct salvage *salvage, struct page_row *row) {
         return is_right(row, 0, ROW_PAST_ENTRY) ? put(salvage, STATEMENT_SALVAGE_PAST_ENTRY, row) : STORE_OK;
     case SHAPE_TAG:
         return is_right(row, 0, ROW_TAG) ? put(salvage, STATEMENT_SALVAGE_TAG, row) : STORE_OK;
-    case SHAPE_MARK:
+    default: /* SHAPE_MARK */
         return row->root == salvage->roots.subtree && row->page_right ? put(salvage, STATEMENT_SALVAGE_MARK, row)
                                                                       : STORE_OK;
-    default:
-        return STORE_OK;
     }
 }
 

@@ -294,7 +294,6 @@ static const char *const sql[STATEMENT_COUNT] = {
                           " UNION SELECT 1 ORDER BY 1",
     [STATEMENT_HIGHEST_PART] = "SELECT max(part) FROM revision WHERE oid = ?1",
     [STATEMENT_LAST_DEATH] = "SELECT max(died) FROM past_entry WHERE oid = ?1",
-    [STATEMENT_ENTRIES_OF_OBJECT] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE oid = ?1",
     [STATEMENT_HIGHEST_INDEX] = "SELECT max(idx) FROM (SELECT max(idx) AS idx FROM entry WHERE parent = ?1"
                                 " UNION ALL SELECT max(idx) FROM past_entry WHERE parent = ?1)",
     /* Names in directories that have ended are names whose end is lost. */

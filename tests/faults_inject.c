@@ -93,8 +93,40 @@ static bool is_interruptible(const char *call) {
     return false;
 }
 
-/* Whether this is the call; *length (NULL: there is none) is halved if that is what the rule wants, and the call is to be made. */
-static bool is_it(enum inject_group group, const char *call, size_t *length, int *code) {
+/* The places that calls of a rule came from, for as long as the process lives. */
+#define SITES_MAX 4096 /* a power of 2, and more than there are */
+
+struct site {
+    const void *from;
+    unsigned groups;
+    int code;
+    bool failed;
+};
+static struct site sites[SITES_MAX]; /* hashed; mutex */
+static size_t site_count;
+
+static struct site *find_site(const void *from) {
+    size_t at = ((uintptr_t)from * UINT64_C(0x9e3779b97f4a7c15) + (size_t)rule.code + rule.groups) % SITES_MAX;
+    for (; sites[at].from; at = (at + 1) % SITES_MAX)
+        if (sites[at].from == from && sites[at].groups == rule.groups && sites[at].code == rule.code)
+            return &sites[at];
+    if (++site_count == SITES_MAX)
+        abort();
+    sites[at] = (struct site){from, rule.groups, rule.code, false};
+    return &sites[at];
+}
+
+bool inject_has_new_sites(void) {
+    bool found = false;
+    pthread_mutex_lock(&mutex);
+    for (size_t i = 0; i < SITES_MAX && !found; i++)
+        found = sites[i].from && sites[i].groups == rule.groups && sites[i].code == rule.code && !sites[i].failed;
+    pthread_mutex_unlock(&mutex);
+    return found;
+}
+
+/* Whether this is the call, made from `from`; *length (NULL: there is none) is halved if that is what the rule wants, and the call is to be made. */
+static bool is_it(enum inject_group group, const char *call, const void *from, size_t *length, int *code) {
     bool fails = false;
     if (!(atomic_load(&armed) & group))
         return false;
@@ -103,7 +135,11 @@ static bool is_it(enum inject_group group, const char *call, size_t *length, int
         (!rule.other_threads || !pthread_equal(state.thread, pthread_self())) &&
         (!rule.halves || (length && *length > 1)) && (rule.code != EINTR || is_interruptible(call))) {
         state.count++;
-        fails = state.count == rule.nth || (rule.sticky && state.count > rule.nth);
+        struct site *site = rule.sites ? find_site(from) : NULL;
+        fails = site && rule.nth == 0 ? !state.hit && !site->failed
+                                      : state.count == rule.nth || (rule.sticky && state.count > rule.nth);
+        if (site && fails)
+            site->failed = true;
         if (fails && !state.hit) {
             state.hit = true;
             state.call = call;
@@ -118,12 +154,15 @@ static bool is_it(enum inject_group group, const char *call, size_t *length, int
     return fails;
 }
 
+/* Where the function that this stands in was called from. */
+#define CALLER __builtin_return_address(0)
+
 bool inject_fails(enum inject_group group, const char *call, int *code) {
-    return is_it(group, call, NULL, code);
+    return is_it(group, call, CALLER, NULL, code);
 }
 
 bool inject_io_fails(enum inject_group group, const char *call, size_t *length, int *code) {
-    return is_it(group, call, length, code);
+    return is_it(group, call, CALLER, length, code);
 }
 
 uint64_t inject_checkpoints(void) {
@@ -149,21 +188,24 @@ int inject_descriptors(void) {
     return count - 3; /* ".", "..", and the one that was just open */
 }
 
-static bool fails(enum inject_group group, const char *call) {
+static bool fails_from(enum inject_group group, const char *call, const void *from) {
     int code = 0;
-    if (!is_it(group, call, NULL, &code))
+    if (!is_it(group, call, from, NULL, &code))
         return false;
     errno = code;
     return true;
 }
 
-static bool io_fails(enum inject_group group, const char *call, size_t *length) {
+static bool io_fails_from(enum inject_group group, const char *call, const void *from, size_t *length) {
     int code = 0;
-    if (!is_it(group, call, length, &code))
+    if (!is_it(group, call, from, length, &code))
         return false;
     errno = code;
     return true;
 }
+
+#define fails(group, call)            fails_from(group, call, CALLER)
+#define io_fails(group, call, length) io_fails_from(group, call, CALLER, length)
 
 /* ---- allocations ---- */
 
@@ -211,9 +253,10 @@ void __wrap_free(void *block) {
 }
 
 int __real_vasprintf(char **text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
-static int print_allocated(char **text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
-static int print_allocated(char **text, const char *format, va_list arguments) {
-    if (fails(INJECT_MEMORY, "asprintf"))
+static int print_allocated(const void *from, char **text, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+static int print_allocated(const void *from, char **text, const char *format, va_list arguments) {
+    if (fails_from(INJECT_MEMORY, "asprintf", from))
         return -1; /* *text is undefined then, and stays what it was */
     int length = __real_vasprintf(text, format, arguments);
     if (length >= 0)
@@ -225,7 +268,7 @@ int __wrap_asprintf(char **text, const char *format, ...) __attribute__((format(
 int __wrap_asprintf(char **text, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    int length = print_allocated(text, format, arguments);
+    int length = print_allocated(CALLER, text, format, arguments);
     va_end(arguments);
     return length;
 }
@@ -235,21 +278,21 @@ int __wrap___asprintf_chk(char **text, int flag, const char *format, ...) {
     va_list arguments;
     (void)flag;
     va_start(arguments, format);
-    int length = print_allocated(text, format, arguments);
+    int length = print_allocated(CALLER, text, format, arguments);
     va_end(arguments);
     return length;
 }
 
 int __wrap_vasprintf(char **text, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 int __wrap_vasprintf(char **text, const char *format, va_list arguments) {
-    return print_allocated(text, format, arguments);
+    return print_allocated(CALLER, text, format, arguments);
 }
 
 int __wrap___vasprintf_chk(char **text, int flag, const char *format, va_list arguments)
     __attribute__((format(printf, 3, 0)));
 int __wrap___vasprintf_chk(char **text, int flag, const char *format, va_list arguments) {
     (void)flag;
-    return print_allocated(text, format, arguments);
+    return print_allocated(CALLER, text, format, arguments);
 }
 
 /* A stream in memory fails like this, and not before: its buffer grows inside libc. */
@@ -257,7 +300,7 @@ int __real_fclose(FILE *stream);
 int __wrap_fclose(FILE *stream);
 int __wrap_fclose(FILE *stream) {
     int code = 0;
-    bool failed = is_it(INJECT_MEMORY, "fclose", NULL, &code);
+    bool failed = is_it(INJECT_MEMORY, "fclose", CALLER, NULL, &code);
     int rc = __real_fclose(stream);
     if (failed)
         errno = code;
@@ -277,7 +320,7 @@ int __wrap_ferror(FILE *stream) {
     int __wrap_##name parameters;                                                                                      \
     int __wrap_##name parameters {                                                                                     \
         int code = 0;                                                                                                  \
-        return inject_fails(INJECT_THREADS, #name, &code) ? code : __real_##name arguments;                            \
+        return is_it(INJECT_THREADS, #name, CALLER, NULL, &code) ? code : __real_##name arguments;                     \
     }
 
 THREAD_CALL(pthread_create, (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context),
@@ -316,6 +359,10 @@ FILE_CALL(int, -1, ftruncate64, INJECT_WRITES, (int fd, off_t length), (fd, leng
 FILE_CALL(int, -1, mkdir, INJECT_WRITES, (const char *path, mode_t mode), (path, mode))
 FILE_CALL(int, -1, mkdirat, INJECT_WRITES, (int directory, const char *path, mode_t mode), (directory, path, mode))
 FILE_CALL(int, -1, rename, INJECT_WRITES, (const char *from, const char *to), (from, to))
+FILE_CALL(int, -1, link, INJECT_WRITES, (const char *from, const char *to), (from, to))
+FILE_CALL(int, -1, chown, INJECT_WRITES, (const char *path, uid_t user, gid_t group), (path, user, group))
+FILE_CALL(int, -1, chmod, INJECT_WRITES, (const char *path, mode_t mode), (path, mode))
+FILE_CALL(int, -1, unlink, INJECT_WRITES, (const char *path), (path))
 FILE_CALL(int, -1, unlinkat, INJECT_WRITES, (int directory, const char *path, int flags), (directory, path, flags))
 FILE_CALL(int, -1, remove, INJECT_WRITES, (const char *path), (path))
 FILE_CALL(int, -1, rmdir, INJECT_WRITES, (const char *path), (path))
@@ -367,7 +414,7 @@ int __real_close(int fd);
 int __wrap_close(int fd);
 int __wrap_close(int fd) {
     int code = 0;
-    bool failed = inject_fails(INJECT_LOOKS, "close", &code);
+    bool failed = is_it(INJECT_LOOKS, "close", CALLER, NULL, &code);
     int rc = __real_close(fd);
     if (failed)
         errno = code;
@@ -388,7 +435,8 @@ int __wrap_getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size
 int __wrap_getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size, struct passwd **found) {
     int code = 0;
     *found = NULL;
-    return inject_fails(INJECT_LOOKS, "getpwuid_r", &code) ? code : __real_getpwuid_r(uid, entry, buffer, size, found);
+    return is_it(INJECT_LOOKS, "getpwuid_r", CALLER, NULL, &code) ? code
+                                                                  : __real_getpwuid_r(uid, entry, buffer, size, found);
 }
 
 ssize_t __real_getrandom(void *buffer, size_t length, unsigned flags);
@@ -529,7 +577,8 @@ static void *sqlite_realloc(void *block, int size) {
     int __wrap_sqlite3_##name parameters;                                                                              \
     int __wrap_sqlite3_##name parameters {                                                                             \
         int code;                                                                                                      \
-        return inject_fails(INJECT_SQLITE_RESULTS, "sqlite3_" #name, &code) ? code : __real_sqlite3_##name arguments;  \
+        return is_it(INJECT_SQLITE_RESULTS, "sqlite3_" #name, CALLER, NULL, &code) ? code                              \
+                                                                                   : __real_sqlite3_##name arguments;  \
     }
 
 SQLITE_RESULT(step, (sqlite3_stmt * statement), (statement))
@@ -556,7 +605,7 @@ int __real_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, in
 int __wrap_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *in_wal, int *done);
 int __wrap_sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *name, int mode, int *in_wal, int *done) {
     int code;
-    bool failed = inject_fails(INJECT_SQLITE_RESULTS, "sqlite3_wal_checkpoint_v2", &code);
+    bool failed = is_it(INJECT_SQLITE_RESULTS, "sqlite3_wal_checkpoint_v2", CALLER, NULL, &code);
     int result = failed ? code : __real_sqlite3_wal_checkpoint_v2(db, name, mode, in_wal, done);
     atomic_fetch_add(&checkpoints, 1);
     return result;

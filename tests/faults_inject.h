@@ -34,8 +34,12 @@ struct inject_rule {
     unsigned groups; /* one or several */
     uint64_t nth;    /* from 1 */
     int code; /* an errno (EINTR: only calls that signals interrupt count); of INJECT_SQLITE_RESULTS a result of SQLite's */
-    bool sticky;        /* all calls after it fail too */
-    bool halves;        /* instead of failing, a read or write of more than one byte does the first half of its work */
+    bool
+        new_site; /* instead of the Nth: the first from a place of the code from which none failed by this rule's groups and code yet */
+    bool sticky; /* all calls after it fail too */
+    bool halves; /* instead of failing, a read or write of more than one byte does the first half of its work */
+    bool
+        sites; /* notes which places of the code the calls come from; with nth 0 the first from one of which none failed yet fails */
     bool this_thread;   /* only calls of the thread that armed it */
     bool other_threads; /* only calls of other threads than that */
 };
@@ -53,6 +57,9 @@ void inject_resume(void);
 uint64_t inject_count(void);   /* calls of the rule's groups */
 bool inject_hit(void);         /* whether one was made to fail */
 const char *inject_call(void); /* the first that was; "" if none. Static */
+
+/* Whether calls of such a rule came from places of which none failed yet. */
+bool inject_has_new_sites(void);
 
 /* For further calls that a program stands in for: counts, and tells whether to fail with *code. `call` is static. */
 bool inject_fails(enum inject_group group, const char *call, int *code);

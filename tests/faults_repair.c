@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "store/repair.h"
+#include "store/wal.h"
 #include "tests/changing.h"
 #include "tests/faults_world.h"
 #include "tests/tamper.h"
@@ -29,12 +30,12 @@ static uint64_t hash_file(const char *directory, const char *name) {
     static uint8_t bytes[DATABASE_BYTES];
     char path[256];
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    inject_pause();
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, bytes, sizeof bytes);
+    ssize_t length = fd < 0 ? 0 : read(fd, bytes, sizeof bytes);
     assert_true(length >= 0 && length < DATABASE_BYTES);
-    assert_int_equal(close(fd), 0);
+    assert_true(fd < 0 || close(fd) == 0);
+    inject_resume();
     return length == 0 ? 0 : XXH3_64bits(bytes, (size_t)length);
 }
 
@@ -106,6 +107,13 @@ static int open_without_table(struct world *w) {
     return damage(w, PAGE_OF_TABLE);
 }
 
+/* One name, and with it what its directory held since then. */
+static int open_without_name(struct world *w) {
+    change_database(w->directory, "UPDATE entry SET sum = sum + 1 WHERE name = CAST('small' AS BLOB)");
+    make_scratch(w);
+    return note_damage(w);
+}
+
 /* Rows that are right by themselves, and not beside the others. */
 static int open_out_of_order(struct world *w) {
     change_database(
@@ -145,6 +153,34 @@ static int repair_as(struct world *w, bool dry_run, struct repair_result *result
     return world_errno(rc);
 }
 
+/* Names and objects of the newest state that cannot all be right: a directory that holds itself, names of another type than their object or in a symlink, a
+ * name that was damaged and one that is lost, a file without its inode and attributes. And an earlier repair did not come to its end. */
+static int open_disordered(struct world *w) {
+    change_database(w->directory,
+                    "CREATE TEMP TABLE of AS SELECT name, oid FROM entry;"
+                    "UPDATE entry SET parent = oid, idx = 100 WHERE name = CAST('dir' AS BLOB);"
+                    "INSERT INTO entry SELECT 1, 100, CAST('wrong' AS BLOB), oid, 16384, 2, 0 FROM of"
+                    " WHERE name = CAST('text' AS BLOB);"
+                    "INSERT INTO entry SELECT 1, 101, CAST('lost+found' AS BLOB), oid, 32768, 2, 0 FROM of"
+                    " WHERE name = CAST('text' AS BLOB);"
+                    "INSERT INTO entry SELECT oid, 102, CAST('below' AS BLOB), 2, 16384, 2, 0 FROM past_entry"
+                    " WHERE name = CAST('link' AS BLOB);"
+                    "UPDATE entry SET sum = row_sum(parent, idx, name, oid, type, born);"
+                    "DELETE FROM revision WHERE data IS NULL AND oid = (SELECT oid FROM past_entry"
+                    " WHERE name = CAST('link' AS BLOB));"
+                    "UPDATE entry SET parent = 1, idx = 103, sum = sum + 1 WHERE name = CAST('large' AS BLOB);"
+                    "UPDATE revision SET data = x'00' WHERE part < 2 AND oid = (SELECT oid FROM of"
+                    " WHERE name = CAST('small' AS BLOB));"
+                    "UPDATE revision SET data = x'00' WHERE id = (SELECT max(id) FROM revision WHERE part = 0"
+                    " AND oid = (SELECT oid FROM of WHERE name = CAST('dir' AS BLOB)))");
+    char from[128], to[128];
+    (void)snprintf(from, sizeof from, "%s/tidfs.db", w->directory);
+    (void)snprintf(to, sizeof to, "%s/tidfs.db.damaged-before", w->directory);
+    assert_int_equal(link(from, to), 0);
+    make_scratch(w);
+    return note_damage(w);
+}
+
 /* With a transaction that is in the log alone, as a crash leaves it. */
 static int open_with_log(struct world *w) {
     const struct head_caller caller = {.uid = 1000, .gid = 1000};
@@ -167,6 +203,64 @@ static int open_with_log(struct world *w) {
         assert_int_equal(repair_as(w, true, &result), 0);
     }
     return note_damage(w);
+}
+
+static void flip(const struct world *w, const char *file, off_t at) {
+    char path[256];
+    uint8_t byte;
+    (void)snprintf(path, sizeof path, "%s/%s", w->directory, file);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    assert_int_equal(close(fd), 0);
+}
+
+/* With a log of which the header and the first frame are damaged, and behind them names that follow others, which nobody has ended: some of the newest
+ * transaction but one, and others of the newest. */
+static int open_with_damaged_log(struct world *w) {
+    assert_int_equal(world_open_write(w), 0);
+    change_database(w->directory, "DROP INDEX entry_name;"
+                                  "INSERT INTO entry SELECT parent, idx + 1000, name, oid, type, seq + 2,"
+                                  " row_sum(parent, idx + 1000, name, oid, type, seq + 2)"
+                                  " FROM entry, (SELECT max(seq) AS seq FROM txn);"
+                                  "INSERT INTO entry SELECT parent, idx + 1000, name, oid, type, seq + 1,"
+                                  " row_sum(parent, idx + 1000, name, oid, type, seq + 1)"
+                                  " FROM entry, (SELECT max(seq) AS seq FROM txn) WHERE idx >= 1000");
+    copy_file(w->directory, "tidfs.db", "saved");
+    copy_file(w->directory, "tidfs.db-wal", "saved-wal");
+    world_close(w);
+    copy_file(w->directory, "saved", "tidfs.db");
+    copy_file(w->directory, "saved-wal", "tidfs.db-wal");
+    flip(w, "tidfs.db-wal", WAL_HEADER_BYTES - 1);
+    flip(w, "tidfs.db-wal", WAL_HEADER_BYTES + WAL_FRAME_HEADER_BYTES + 100);
+    make_scratch(w);
+    return note_damage(w);
+}
+
+/* Rows of all kinds that are damaged, some with what would tell which they were, and what an earlier repair has put on record. */
+static int open_of_many_kinds(struct world *w) {
+    struct repair_result result = {0};
+    make_scratch(w);
+    change_database(w->directory,
+                    "UPDATE revision SET sum = sum + 1 WHERE id IN (SELECT max(id) FROM revision WHERE part = 16);"
+                    "UPDATE past_entry SET sum = sum + 1 WHERE idx = (SELECT max(idx) FROM past_entry)");
+    assert_int_equal(repair_as(w, false, &result), 0);
+    assert_int_not_equal(result.losses, 0);
+    repair_result_release(&result);
+    change_database(w->directory, "UPDATE tag SET sum = sum + 1;"
+                                  "UPDATE txn SET sum = sum + 1 WHERE seq = 3;"
+                                  "UPDATE revision SET seq = 9999 WHERE part = 0 AND seq = 3;"
+                                  "UPDATE revision SET sum = sum + 1 WHERE part = 0 AND seq = 4;"
+                                  "UPDATE past_entry SET sum = sum + 1");
+    return note_damage(w);
+}
+
+/* Revisions of which nothing tells what they were. */
+static int open_in_doubt(struct world *w) {
+    change_database(w->directory, "UPDATE revision SET sum = sum + 1, oid = -id WHERE part >= 16 AND seq IN (3, 4)");
+    return damage(w, PAGE_OF_INDEX);
 }
 
 static bool is_untouched(const struct world *w) {
@@ -268,12 +362,45 @@ const struct scenario repair_scenarios[] = {
      .slow = true,
      .makes = true,
      .loses = true},
+    {.name = "repair_names",
+     .open = open_disordered,
+     .act = repair,
+     .again = repair_again,
+     .close = close_repair,
+     .slow = true,
+     .makes = true,
+     .loses = true},
+    {.name = "repair_log_damaged",
+     .open = open_with_damaged_log,
+     .act = repair,
+     .again = repair_again,
+     .close = close_repair,
+     .slow = true,
+     .makes = true,
+     .loses = true},
+    {.name = "repair_kinds",
+     .open = open_of_many_kinds,
+     .act = repair,
+     .again = repair_again,
+     .close = close_repair,
+     .slow = true,
+     .makes = true,
+     .loses = true},
+    {.name = "repair_doubt",
+     .open = open_in_doubt,
+     .act = repair,
+     .again = repair_again,
+     .close = close_repair,
+     .slow = true,
+     .makes = true,
+     .loses = true},
     {.name = "repair_dry",
-     .open = open_without_index,
+     .open = open_without_name,
      .act = repair_dry,
      .again = repair_dry_again,
      .close = close_dry,
      .slow = true,
-     .makes = true},
+     .makes = true,
+     .loses = true},
     {0},
 };

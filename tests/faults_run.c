@@ -88,7 +88,7 @@ static const struct rule rules[] = {
 static struct {
     char what[256]; /* the run, for whoever reads why it ended here */
     unsigned problems;
-    uint64_t scenarios, runs, hits;
+    uint64_t scenarios, runs, hits, sites;
 } progress;
 
 static void told_by_signal(int number) {
@@ -167,12 +167,24 @@ struct clean {
     struct instants instants;
 };
 
-/* N 0: without faults, filling *clean. Returns whether something was hit. */
+/* Its calls are our own, and fail once. */
+static bool has_sites(const struct rule *rule) {
+    const unsigned own = INJECT_MEMORY | INJECT_THREADS | INJECT_LOOKS | INJECT_READS | INJECT_WRITES | INJECT_SYNCS |
+                         INJECT_SQLITE_RESULTS;
+    return (rule->inject.groups & ~own) == 0 && !rule->inject.sticky && !rule->inject.halves;
+}
+
+#define NEW_SITE (UINT64_MAX - 1)
+
+/* N 0: without faults, filling *clean; NEW_SITE: as that rule says. Returns whether something was hit. */
 static bool run(const struct scenario *scenario, const struct rule *rule, uint64_t nth, struct clean *clean,
                 uint64_t *count) {
     struct world w;
     (void)alarm(RUN_SECONDS);
-    (void)snprintf(progress.what, sizeof progress.what, "%s, %s, N=%" PRIu64, scenario->name, rule->name, nth);
+    if (nth == NEW_SITE)
+        (void)snprintf(progress.what, sizeof progress.what, "%s, %s, a new place", scenario->name, rule->name);
+    else
+        (void)snprintf(progress.what, sizeof progress.what, "%s, %s, N=%" PRIu64, scenario->name, rule->name, nth);
     world_begin(&w, scenario->empty);
     int64_t live = inject_live(), sqlite_live = inject_sqlite_live();
     int descriptors = inject_descriptors();
@@ -181,7 +193,8 @@ static bool run(const struct scenario *scenario, const struct rule *rule, uint64
         fail_msg("%s: cannot be opened: errno %d, %s", scenario->name, code, w.err.text);
     w.sticky = rule->inject.sticky;
     struct inject_rule inject = rule->inject;
-    inject.nth = nth ? nth : UINT64_MAX;
+    inject.nth = nth == NEW_SITE ? 0 : nth ? nth : UINT64_MAX;
+    inject.sites = has_sites(rule);
     inject_arm(&inject);
     code = scenario->act(&w);
     inject_disarm();
@@ -238,6 +251,10 @@ static uint64_t next_random(uint64_t *state) {
 static void try_rule(const struct scenario *scenario, const struct rule *rule, struct clean *clean, uint64_t *random) {
     uint64_t count, ignored;
     (void)run(scenario, rule, 0, clean, &count);
+    /* Whatever the share is, each place of the code that makes such a call sees it fail once, wherever it is come by first. */
+    while (percent() > 0 && percent() < 100 && has_sites(rule) && inject_has_new_sites() &&
+           run(scenario, rule, NEW_SITE, clean, &ignored))
+        progress.sites++;
     uint64_t tries = (count * percent() + 99) / 100, least = percent() == 0 ? 1 : 3;
     if (tries < least || scenario->slow)
         tries = count < least ? count : least;
@@ -271,7 +288,7 @@ void scenario_run(const struct scenario *scenario) {
 
 void scenario_totals(void) {
     print_message("    FAULTS=%" PRIu64 " SEED=%" PRIu64 ": %" PRIu64 " runs of %" PRIu64
-                  " scenarios under %zu rules, %" PRIu64 " of them with a fault\n",
+                  " scenarios under %zu rules, %" PRIu64 " of them with a fault, %" PRIu64 " at a place of its own\n",
                   percent(), number_of("SEED", 1), progress.runs, progress.scenarios, sizeof rules / sizeof rules[0],
-                  progress.hits);
+                  progress.hits, progress.sites);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "store/page_vfs.h"
+#include "store/storage_sqlite.h"
 #include "store/storage_sqlite_statement.h"
 
 #define BUSY_TIMEOUT_MS 5000
@@ -42,15 +43,32 @@ static void sum_row(sqlite3_context *context, int count, sqlite3_value **from) {
     sqlite3_result_int64(context, (sqlite3_int64)row_sum(values, (size_t)count));
 }
 
-void change_database(const char *directory, const char *sql) {
+void change_other_database(const char *directory, const char *name, const char *sql) {
     sqlite3 *db;
     char path[512], *message = NULL;
     assert_int_equal(page_vfs_register(), SQLITE_OK);
-    (void)snprintf(path, sizeof path, "%s/tidfs.db", directory);
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, PAGE_VFS), SQLITE_OK);
     assert_int_equal(sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS), SQLITE_OK);
     assert_int_equal(sqlite3_create_function(db, "row_sum", -1, SQLITE_UTF8, NULL, sum_row, NULL, NULL), SQLITE_OK);
     if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
         fail_msg("%s: %s", sql, message);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+void change_database(const char *directory, const char *sql) {
+    change_other_database(directory, "tidfs.db", sql);
+}
+
+void record_lost_time(const char *directory) {
+    const struct loss loss = {.kind = LOSS_TIME, .seq = 1};
+    struct connection *writer;
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/tidfs.db", directory);
+    assert_int_equal(connection_open(path, CONNECTION_WRITE, NULL, &writer, NULL), STORE_OK);
+    assert_int_equal(statement_run(writer, STATEMENT_BEGIN_WRITE, NULL, 0), STORE_OK);
+    assert_int_equal(sqlite_schema_add_losses(writer), STORE_OK);
+    assert_int_equal(loss_row_insert(writer, 1, &loss), STORE_OK);
+    assert_int_equal(statement_run(writer, STATEMENT_COMMIT, NULL, 0), STORE_OK);
+    connection_close(writer);
 }

@@ -26,11 +26,13 @@
 #include "history/past.h"
 #include "history/patch.h"
 #include "history/restore_private.h"
+#include "history/text.h"
 #include "history/view.h"
 #include "store/lock.h"
 #include "store/store_private.h"
 #include "tests/changing_rules.h"
 #include "tests/faults_inject.h"
+#include "tests/tamper.h"
 
 #define FILES_MAX 4
 #define PATHS_MAX 24
@@ -98,6 +100,8 @@ static void specimen_make(struct specimen *s, const struct changing_rule *rule) 
     }
     assert_int_equal(head_close(c->head), 0);
     store_close(c->store);
+    if (rule != changing_rules) /* with something on record as lost, what else may be lost is asked, too */
+        record_lost_time(c->directory);
     take_file(s, c->directory, "tidfs.db");
     take_file(s, c->directory, LOCK_FILE);
     assert_int_equal(store_open(c->directory, &(struct store_options){.writable = true}, &c->store, &err), STORE_OK);
@@ -498,22 +502,29 @@ static const struct work {
 
 /* ---- every N ---- */
 
-enum fault { FAULT_NONE, FAULT_MEMORY, FAULT_READS, FAULT_ABSENCE };
+enum fault { FAULT_NONE, FAULT_MEMORY, FAULT_READS, FAULT_ABSENCE, FAULT_LOSS };
+
+static const int read_codes[] = {[FAULT_READS] = STORE_IO, [FAULT_ABSENCE] = STORE_ABSENT, [FAULT_LOSS] = STORE_LOST};
+
+#define NEW_SITE UINT64_MAX /* not the Nth, but the first from a place from which none failed (faults_inject.h) */
 
 static uint64_t runs;
 
 static void arm(struct run *run, enum fault fault, uint64_t nth) {
     /* Without faults both count. */
     storage_fault_set(run->fault,
-                      &(struct storage_fault){.nth = fault == FAULT_READS || fault == FAULT_ABSENCE ? nth : 0,
-                                              .code = fault == FAULT_ABSENCE ? STORE_ABSENT : STORE_IO});
+                      &(struct storage_fault){.nth = fault >= FAULT_READS ? nth : 0, .code = read_codes[fault]});
     inject_arm(&(struct inject_rule){.groups = INJECT_MEMORY | INJECT_THREADS,
-                                     .nth = fault == FAULT_MEMORY ? nth : UINT64_MAX,
+                                     .nth = fault != FAULT_MEMORY ? UINT64_MAX
+                                            : nth == NEW_SITE     ? 0
+                                                                  : nth,
+                                     .sites = true,
                                      .code = ENOMEM,
                                      .this_thread = true});
 }
 
-/* Whether it may be what comes of a fault. What is lost may be taken for what never was, and is never taken for want of memory. */
+/* Whether it may be what comes of a fault. What is not found may be taken for what never was, and is never taken for want of memory; what is lost is not
+ * taken for anything else. */
 static bool is_told_rightly(enum fault fault, int rc) {
     switch (fault) {
     case FAULT_NONE:
@@ -522,14 +533,16 @@ static bool is_told_rightly(enum fault fault, int rc) {
         return rc == STORE_NO_MEMORY;
     case FAULT_READS:
         return rc == STORE_IO;
+    case FAULT_LOSS:
+        return rc == STORE_LOST || rc == STORE_CORRUPT || rc == STORE_IO;
     case FAULT_ABSENCE:
         break;
     }
-    return rc == STORE_CORRUPT || rc == STORE_ABSENT || rc == STORE_INVALID || rc == STORE_IO;
+    return rc == STORE_CORRUPT || rc == STORE_LOST || rc == STORE_ABSENT || rc == STORE_INVALID || rc == STORE_IO;
 }
 
-/* Does the work in `run`, whose store is there. */
-static void run_once(struct run *run, const struct work *work, enum fault fault, uint64_t nth, uint64_t expected) {
+/* Does the work in `run`, whose store is there. Returns whether an allocation failed. */
+static bool run_once(struct run *run, const struct work *work, enum fault fault, uint64_t nth, uint64_t expected) {
     int64_t live = inject_live();
     char what[256];
     run->found = 0;
@@ -554,6 +567,7 @@ static void run_once(struct run *run, const struct work *work, enum fault fault,
     if (inject_live() != live)
         fail_msg("%s: leaks", what);
     runs++;
+    return inject_hit();
 }
 
 static uint64_t number_of(const char *name, uint64_t otherwise) {
@@ -561,20 +575,28 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
     return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-/* Each `step`th call of all works together; *left: how many are passed over before the next. */
+static bool begin_run(struct run *run, const struct work *work) {
+    if (work->writes) {
+        remove_files(run);
+        write_files(run);
+    }
+    return true;
+}
+
+/* Each `step`th call of all works together; *left: how many are passed over before the next. Whatever that is, an allocation fails at each place that
+ * makes one. */
 static void sweep(const struct specimen *s, const struct work *work, uint64_t step, uint64_t *left) {
     struct run run = {.specimen = s};
     write_files(&run);
-    run_once(&run, work, FAULT_NONE, 0, 0);
-    const uint64_t expected = run.found, counts[] = {0, run.memory, run.reads, run.reads};
-    for (enum fault fault = FAULT_MEMORY; fault <= FAULT_ABSENCE; fault++) {
+    (void)run_once(&run, work, FAULT_NONE, 0, 0);
+    const uint64_t expected = run.found, counts[] = {0, run.memory, run.reads, run.reads, run.reads};
+    while (inject_has_new_sites() && begin_run(&run, work) && run_once(&run, work, FAULT_MEMORY, NEW_SITE, expected))
+        ;
+    for (enum fault fault = FAULT_MEMORY; fault <= FAULT_LOSS; fault++) {
         uint64_t nth = *left + 1;
         for (; nth <= counts[fault]; nth += step) {
-            if (work->writes) {
-                remove_files(&run);
-                write_files(&run);
-            }
-            run_once(&run, work, fault, nth, expected);
+            (void)begin_run(&run, work);
+            (void)run_once(&run, work, fault, nth, expected);
         }
         *left = nth - counts[fault] - 1;
     }
@@ -678,10 +700,28 @@ static void test_draft__grows_or_says_that_it_cannot(void **state) {
     changing_free(c);
 }
 
+/* ---- texts ---- */
+
+static void test_text__a_diff_of_equal_texts_may_lack_memory(void **state) {
+    const struct text text = {.data = (const uint8_t *)"same\n", .length = 5};
+    struct text_diff diff;
+    struct error err = {0};
+    (void)state;
+    inject_arm(&(struct inject_rule){.groups = INJECT_MEMORY, .nth = 1, .code = ENOMEM, .this_thread = true});
+    int rc = text_diff(&text, &text, 3, true, &diff, &err);
+    inject_disarm();
+    assert_int_equal(rc, STORE_NO_MEMORY);
+    assert_non_null(strstr(err.text, "out of memory"));
+    assert_int_equal(text_diff(&text, &text, 3, true, &diff, &err), STORE_OK);
+    assert_string_equal(diff.body, "");
+    text_diff_release(&diff);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_history__answers_rightly_or_fails),
         cmocka_unit_test(test_draft__grows_or_says_that_it_cannot),
+        cmocka_unit_test(test_text__a_diff_of_equal_texts_may_lack_memory),
     };
     inject_init();
     return cmocka_run_group_tests(tests, NULL, NULL);

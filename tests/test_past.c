@@ -198,6 +198,55 @@ static void test_past__gaps(void **state) {
     expect_followed(sample, "f", "D@10 A@8 D@7 A@5 D@4 A@2");
 }
 
+/* More objects than a list of them begins with. */
+static void test_past__of_a_path_that_led_to_many_objects(void **state) {
+    struct sample *sample = *state;
+    struct past_names names;
+    for (int i = 0; i < 20; i++) {
+        sample_make(sample, ROOT_OID, "f", S_IFREG | 0644, "one");
+        sample_commit(sample, "made");
+        sample_remove(sample, ROOT_OID, "f");
+        sample_commit(sample, "removed");
+    }
+    assert_int_equal(past_names_load(sample->store, "f", sample_last(sample), &names), STORE_OK);
+    assert_int_equal(names.count, 20);
+    for (size_t i = 0; i < names.count; i++) {
+        assert_int_equal(names.items[i].born, 40 - 2 * i);
+        assert_int_equal(names.items[i].died, 41 - 2 * i);
+    }
+    past_names_release(&names);
+}
+
+/* What a directory's newest version differs by. */
+static unsigned newest_what(struct sample *sample, const char *path) {
+    struct past_walk *walk;
+    struct past_version version;
+    assert_int_equal(past_walk_open(sample->store, path, 1, UINT64_MAX - 1, false, &walk), STORE_OK);
+    assert_int_equal(past_walk_next(walk, &version), STORE_OK);
+    unsigned what = version.what;
+    past_version_release(&version);
+    past_walk_close(walk);
+    return what;
+}
+
+/* Its content are its names, of which its times tell, and what is below it. */
+static void test_past__a_directory_s_mode_is_not_its_content(void **state) {
+    struct sample *sample = *state;
+    uint64_t directory = sample_make(sample, ROOT_OID, "d", S_IFDIR | 0755, NULL);
+    uint64_t file = sample_make(sample, directory, "f", S_IFREG | 0644, "one");
+    sample_commit(sample, "made");
+    sample_chmod(sample, directory, 0700);
+    sample_commit(sample, "mode");
+    assert_int_equal(newest_what(sample, "d"), CHANGED_MODE);
+    sample_write(sample, file, "two");
+    sample_commit(sample, "below");
+    assert_true(newest_what(sample, "d") & CHANGED_CONTENT);
+    sample_chmod(sample, directory, 0755);
+    sample->objects[directory].record.mtime.tv_sec++; /* as new names move it */
+    sample_commit(sample, "both");
+    assert_int_equal(newest_what(sample, "d"), CHANGED_MODE | CHANGED_CONTENT | CHANGED_TIMES);
+}
+
 static void test_past__a_rename_is_followed(void **state) {
     struct sample *sample = *state;
     uint64_t file = sample_make(sample, ROOT_OID, "a", S_IFREG | 0644, "one");
@@ -712,6 +761,8 @@ int main(void) {
         TEST(test_past__a_replaced_file_is_modified),
         TEST(test_past__another_type_of_file),
         TEST(test_past__gaps),
+        TEST(test_past__of_a_path_that_led_to_many_objects),
+        TEST(test_past__a_directory_s_mode_is_not_its_content),
         TEST(test_past__a_rename_is_followed),
         TEST(test_past__a_rename_of_a_directory_above_is_followed),
         TEST(test_past__a_directory_takes_the_place_of_another),

@@ -386,6 +386,19 @@ static void test_patch__what_cannot_be_read_is_named(void **state) {
     assert_non_null(strstr(err.text, "lost: cannot be read"));
 }
 
+static void test_patch__says_that_something_of_a_change_cannot_be_read(void **state) {
+    const struct change change = {.kind = CHANGE_MODIFIED};
+    char *text = NULL;
+    size_t length;
+    (void)state;
+    FILE *out = open_memstream(&text, &length);
+    assert_non_null(out);
+    patch_write_what(&change, CHANGED_CONTENT | CHANGED_XATTR | CHANGED_UNREAD, out);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, "content, xattr, of which some cannot be read");
+    free(text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -403,6 +416,7 @@ int main(void) {
         TEST(test_patch__measures_one_side),
         TEST(test_patch__too_large),
         TEST(test_patch__what_cannot_be_read_is_named),
+        cmocka_unit_test(test_patch__says_that_something_of_a_change_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static char *plan_text(const struct restore_plan *plan) {
 /* Opens the store anew, so that nothing is in memory, and plans with the Nth call answered by `code`. False: there was no Nth call. */
 static bool plan_once(struct changing *c, const struct restore_request *request, uint64_t nth, int code,
                       const char *expected) {
-    const struct store_options options = {0};
+    const struct store_options options = {.cache_bytes = 1}; /* so that all is read */
     struct storage *fault;
     struct store *store;
     struct restore_plan *plan;
@@ -260,6 +260,10 @@ static void test_past_reads__may_fail(void **state) {
     assert_true(failed >= 6);
     storage_fault_set(fault, NULL);
     assert_int_equal(past_origin(c->store, "", ROOT_OID, seq, &origin), STORE_ABSENT);
+    /* Asked by a path that does not lead there: from the name that went. */
+    assert_int_equal(past_origin(c->store, "elsewhere", oid, seq, &origin), STORE_OK);
+    assert_string_equal(origin, "a/b/f");
+    free(origin);
     changing_free(c);
 }
 

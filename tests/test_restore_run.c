@@ -192,12 +192,35 @@ static void test_restore_run__says_why_it_was_not_committed(void **state) {
     }
 }
 
+/* What is pending is committed first: if it cannot be, nothing is put back. */
+static void test_restore_run__needs_what_is_pending_committed(void **state) {
+    struct changing *c = changing_new(1);
+    struct storage *fault;
+    struct restore_result result;
+    struct error err = {0};
+    (void)state;
+    uint64_t before = make_history(c);
+    assert_int_equal(storage_fault_open(c->store->storage, &fault), STORE_OK);
+    c->store->storage = fault;
+    changing_write(c, "g", "2\n");
+    storage_fault_set(fault, &(struct storage_fault){.op = "commit", .nth = 1, .code = STORE_FULL});
+    assert_int_equal(run(c, before, 0, &result, &err), STORE_FULL);
+    assert_non_null(strstr(err.text, "nothing was changed"));
+    assert_int_equal(plans, 0);
+    storage_fault_set(fault, NULL);
+    assert_int_equal(run(c, before, 0, &result, &err), STORE_OK);
+    assert_content(c, "f", "1\n");
+    assert_content(c, "g", "2\n");
+    changing_free(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restore_run__plans_again_when_something_was_committed),
         cmocka_unit_test(test_restore_run__of_choices_is_for_their_base_alone),
         cmocka_unit_test(test_restore_run__says_why_it_cannot_plan_again),
         cmocka_unit_test(test_restore_run__says_why_it_was_not_committed),
+        cmocka_unit_test(test_restore_run__needs_what_is_pending_committed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

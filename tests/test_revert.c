@@ -261,6 +261,26 @@ static void test_revert__makes_missing_directories_above(void **state) {
     changing_free(c);
 }
 
+/* A directory that came from elsewhere goes with all that is in it, and what is there no more stays away. */
+static void test_revert__takes_a_full_directory_away(void **state) {
+    struct changing *c = changing_new(1);
+    char path[32];
+    (void)state;
+    changing_mkdir(c, "d");
+    changing_mkdir(c, "d/sub");
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(path, sizeof path, "d/%s%d", i % 2 ? "sub/" : "", i);
+        changing_write(c, path, "one\n");
+    }
+    uint64_t before = changing_commit(c, "made") + 1;
+    changing_rename(c, "d", "e", 0);
+    changing_remove(c, "e/0");
+    changing_commit(c, "renamed");
+    revert(c, before, "e");
+    assert_int_equal(changing_find(c, "e"), 0);
+    changing_free(c);
+}
+
 static void test_revert__to_the_present_does_nothing(void **state) {
     struct changing *c = changing_new(1);
     (void)state;
@@ -600,6 +620,7 @@ int main(void) {
         cmocka_unit_test(test_revert__moves_in_circles),
         cmocka_unit_test(test_revert__restores_links),
         cmocka_unit_test(test_revert__makes_missing_directories_above),
+        cmocka_unit_test(test_revert__takes_a_full_directory_away),
         cmocka_unit_test(test_revert__to_the_present_does_nothing),
         cmocka_unit_test(test_revert__keep_new_deletes_and_moves_nothing),
         cmocka_unit_test(test_revert__takes_choices),

@@ -383,6 +383,10 @@ static void test_restore_message__names_what_it_can(void **state) {
     assert_int_equal(restore_message(c->store, &request, NULL, &message), STORE_OK);
     assert_memory_equal(message, "revert / b c d to 0", 19);
     free(message);
+    assert_int_equal(restore_message(c->store, &(struct restore_request){.kind = RESTORE_UNDO}, NULL, &message),
+                     STORE_OK);
+    assert_string_equal(message, ""); /* of nothing there is nothing to say */
+    free(message);
     request.path_count = 6;
     assert_int_equal(restore_message(c->store, &request, "said\n\n", &message), STORE_OK);
     assert_memory_equal(message, "said\n\nrevert / b c and 3 more to 0", 34);

@@ -6,12 +6,17 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -47,9 +52,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* The root page of a table or index becomes unreadable, with the store closed. */
-static void damage_root_of(struct sample *sample, const char *name) {
-    static const uint8_t zeros[PAGE_BYTES];
+/* Into the root page of a table or index, with the store closed. */
+static void write_to_root_of(struct sample *sample, const char *name, off_t at, const void *bytes, size_t length) {
     char path[128], sql[128];
     sqlite3 *db;
     sqlite3_stmt *statement;
@@ -62,8 +66,13 @@ static void damage_root_of(struct sample *sample, const char *name) {
     (void)sqlite3_finalize(statement);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, zeros, sizeof zeros, (page - 1) * (off_t)sizeof zeros), sizeof zeros);
+    assert_int_equal(pwrite(fd, bytes, length, (page - 1) * (off_t)PAGE_BYTES + at), length);
     (void)close(fd);
+}
+
+static void damage_root_of(struct sample *sample, const char *name) {
+    static const uint8_t zeros[PAGE_BYTES];
+    write_to_root_of(sample, name, 0, zeros, sizeof zeros);
 }
 
 static void note(void *context, const struct verify_problem *what) {
@@ -171,6 +180,7 @@ static void test_salvage__rows_of_other_tables_are_none_of_ours(void **state) {
                     change(sample, sql);
                 }
         }
+    change(sample, "CREATE TABLE plain(a, b, c); INSERT INTO plain VALUES(1, 2, 3)");
     damage_root_of(sample, "entry_oid");
     repair(sample, told);
     assert_int_equal(look(sample), before);
@@ -183,6 +193,8 @@ static void test_salvage__an_identity_that_is_none_is_made_anew(void **state) {
         "UPDATE meta SET value = 'short' WHERE key = 'uuid'",
         "UPDATE meta SET value = replace(value, '-4', '-5') WHERE key = 'uuid'",
         "UPDATE meta SET value = 'X' || substr(value, 2) WHERE key = 'uuid'",
+        "UPDATE meta SET value = substr(value, 1, 3) || char(0) || substr(value, 5) WHERE key = 'uuid'",
+        "UPDATE meta SET value = 'new' WHERE key = 'format'",
         "UPDATE meta SET value = 'long ago' WHERE key = 'created'",
         "UPDATE meta SET value = -5 WHERE key = 'created'",
         "UPDATE meta SET key = 'Uuid' WHERE key = 'uuid'",
@@ -223,6 +235,21 @@ static void test_salvage__rows_that_are_not_right_are_lost_alone(void **state) {
         {"UPDATE entry SET sum = sum + 1 WHERE oid = 3", false},
         {"UPDATE past_entry SET sum = sum + 1 WHERE oid = 4", false},
         {"UPDATE txn SET sum = sum + 1 WHERE seq = 3", true},
+        {"INSERT INTO tag VALUES('', 1, 5), ('a' || char(0), 1, 5), (printf('%300d', 1), 1, 5)", true},
+        /* Parts that there are not, at an instant that there may have been and at one that there was not. */
+        {"UPDATE revision SET part = 9223372036854775807 WHERE oid = 3 AND part = 16 AND seq = 4", false},
+        {"UPDATE revision SET part = 5, seq = 9999 WHERE oid = 3 AND part = 16 AND seq = 4", false},
+        /* A part that is there. */
+        {"DROP INDEX revision_oid; UPDATE revision SET part = 0 WHERE oid = 3 AND part = 16 AND seq = 4", false},
+        {"UPDATE revision SET part = 0, seq = 9999 WHERE oid = 3 AND part = 16 AND seq = 4", false},
+        /* The place of an index is taken by another. */
+        {"DROP INDEX revision_oid; CREATE INDEX other ON revision(oid, part)", true},
+        {"DROP INDEX entry_name; CREATE INDEX other ON entry(parent)", true},
+        {"DROP INDEX entry_oid; CREATE INDEX other ON revision(oid, part, seq)", true},
+        /* The root, ended. */
+        {"UPDATE revision SET data = NULL, sum = row_sum(id, oid, part, seq, NULL)"
+         " WHERE id = (SELECT max(id) FROM revision WHERE oid = 1 AND part = 0)",
+         false},
         {"UPDATE revision SET sum = sum + 1", false},
         {"UPDATE entry SET sum = sum + 1", false},
         {"UPDATE txn SET sum = sum + 1", false},
@@ -233,7 +260,7 @@ static void test_salvage__rows_that_are_not_right_are_lost_alone(void **state) {
         uint64_t before = look(sample);
         close_store(sample);
         change(sample, changes[i].sql);
-        damage_root_of(sample, "entry_oid");
+        damage_root_of(sample, strstr(changes[i].sql, "DROP INDEX entry_oid") ? "entry_name" : "entry_oid");
         repair(sample, told);
         if (changes[i].same && look(sample) != before)
             fail_msg("%s: reads differently; %s", changes[i].sql, told);
@@ -275,6 +302,43 @@ static void test_salvage__a_tag_that_is_lost_is_told(void **state) {
     assert_non_null(strstr(known(sample, told), "-: the tag v1 is lost\n")); /* by the repair before */
 }
 
+/* Such as a page that was in use before. */
+static void test_salvage__a_tag_that_is_right_elsewhere_is_not_lost(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    uint64_t tid;
+    close_store(sample);
+    change(sample, "CREATE TABLE other(name TEXT PRIMARY KEY, tid, sum) WITHOUT ROWID;"
+                   "INSERT INTO other SELECT name, tid, sum FROM tag;"
+                   "UPDATE tag SET tid = 7 WHERE name = 'v1'");
+    repair(sample, told);
+    assert_string_equal(told, "");
+    assert_int_equal(storage_tag_get(store_storage(sample->store), "v1", &tid), STORE_OK);
+    assert_int_equal(tid, 5);
+}
+
+/* What has the form of a record that a tag is lost, and is none, is not taken for one, nor does it use up ids. */
+static void test_salvage__records_of_lost_tags_may_be_none(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    close_store(sample);
+    change(sample, "UPDATE tag SET tid = 7 WHERE name = 'v1'");
+    repair(sample, told);
+    close_store(sample);
+    change(sample,
+           "INSERT INTO meta VALUES('lost_tag_', 'evil'), ('lost_tag_1234567890123456789012345', 'evil'),"
+           " ('last_tag_22', 'evil'), ('lost_tag_9223372036854775807', 'evil'), ('lost_tag_5', printf('%300d', 1)),"
+           " ('lost_tag_6', x'00')");
+    damage_root_of(sample, "entry_oid");
+    repair(sample, told);
+    assert_string_equal(known(sample, told), "-: the tag v1 is lost\n");
+    assert_int_equal(storage_tag_set(store_storage(sample->store), "v2", 6, false), STORE_OK);
+    close_store(sample);
+    change(sample, "UPDATE tag SET tid = 7 WHERE name = 'v2'");
+    repair(sample, told);
+    assert_string_equal(known(sample, told), "-: the tag v1 is lost\n-: the tag v2 is lost\n");
+}
+
 static void test_salvage__tags_of_a_damaged_page_are_told(void **state) {
     struct sample *sample = *state;
     char told[16384];
@@ -286,6 +350,19 @@ static void test_salvage__tags_of_a_damaged_page_are_told(void **state) {
     assert_int_equal(storage_tag_set(store_storage(sample->store), "v1", 5, false), STORE_OK);
     assert_int_equal(storage_tag_get(store_storage(sample->store), "v1", &tid), STORE_OK);
     assert_non_null(strstr(known(sample, told), "-: tags are lost, if "));
+}
+
+/* A page that is wrong in a place where it has no rows, which are right. */
+static void test_salvage__tags_of_a_page_that_is_not_right_are_kept(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    uint64_t tid;
+    close_store(sample);
+    write_to_root_of(sample, "tag", 2000, "?", 1);
+    repair(sample, told);
+    assert_non_null(strstr(told, "-: tags are lost, if "));
+    assert_int_equal(storage_tag_get(store_storage(sample->store), "v1", &tid), STORE_OK);
+    assert_int_equal(tid, 5);
 }
 
 /* Whatever is put on record. */
@@ -364,6 +441,258 @@ static void test_salvage__any_page_may_be_lost_with_the_index_of_revisions(void 
     }
 }
 
+/* The state, and with it what would tell where history ends: without the revisions as well, and without their index. */
+static void test_salvage__the_state_may_be_lost_with_all_revisions(void **state) {
+    for (int with_index = 0; with_index < 2; with_index++) {
+        struct sample *sample = *state;
+        char told[16384];
+        close_store(sample);
+        damage_root_of(sample, "state");
+        damage_root_of(sample, "revision");
+        if (with_index)
+            damage_root_of(sample, "revision_oid");
+        repair(sample, told);
+        assert_non_null(strstr(told, "the record of the store's state is lost"));
+        assert_true(store_last(sample->store) >= 4);
+        sample_free(sample);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+/* All of them grow, so that older ones are outdone. */
+static void test_salvage__of_several_states_the_highest_counts(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    sample_move_horizon(sample, 2, 1000000000);
+    close_store(sample);
+    change(sample, "INSERT INTO state SELECT 0, 1, 1, 1, 1, body_file, body_end, 1, 5, 5,"
+                   " row_sum(1, 1, 1, 1, body_file, body_end, 1, 5, 5) FROM state;"
+                   "INSERT INTO state SELECT 2, 1, 1, 1, 1, 0, 9, 0, 0, 0, row_sum(1, 1, 1, 1, 0, 9, 0, 0, 0)"
+                   " FROM state WHERE id = 1;"
+                   "UPDATE state SET body_file = 3, sum = row_sum(next_oid, next_revision, next_body, next_subtree, 3,"
+                   " body_end, horizon, packed_s, packed_ns) WHERE id = 1");
+    damage_root_of(sample, "entry_oid");
+    repair(sample, told);
+    assert_string_equal(told, "");
+    assert_int_equal(store_horizon(sample->store), 2);
+}
+
+/* What lies before the horizon may be gone, and nobody misses it. */
+static void test_salvage__what_was_packed_away_is_not_lost(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    sample_move_horizon(sample, 4, 1000000000);
+    close_store(sample);
+    change(sample, "DELETE FROM revision WHERE oid = 3 AND part = 16 AND seq = 2;"
+                   "DELETE FROM revision WHERE oid = 2 AND part = 0 AND seq = 3");
+    damage_root_of(sample, "entry_oid");
+    repair(sample, told);
+    assert_null(strstr(told, "/dir/file"));
+    assert_int_equal(store_horizon(sample->store), 4);
+}
+
+/* All but its marks. */
+static void test_salvage__a_transaction_of_which_marks_are_left_was_there(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    close_store(sample);
+    change(sample, "UPDATE txn SET sum = sum + 1 WHERE seq = 4; UPDATE revision SET sum = sum + 1 WHERE seq = 4;"
+                   "UPDATE entry SET sum = sum + 1 WHERE born = 4; UPDATE past_entry SET sum = sum + 1 WHERE died = 4");
+    damage_root_of(sample, "sqlite_autoindex_txn_1");
+    damage_root_of(sample, "revision_oid");
+    repair(sample, told);
+    assert_non_null(strstr(told, "transaction number 4 was is lost"));
+}
+
+/* Nothing is left of the newest transactions but that there were some. */
+static void test_salvage__the_horizon_is_not_behind_what_is_left(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    sample_move_horizon(sample, 5, 1000000000);
+    close_store(sample);
+    change(sample,
+           "DELETE FROM txn WHERE seq > 2; DELETE FROM revision WHERE seq > 2; DELETE FROM entry WHERE born > 2;"
+           "DELETE FROM past_entry; DELETE FROM subtree WHERE seq > 2");
+    damage_root_of(sample, "revision_oid");
+    repair(sample, told);
+    assert_true(store_horizon(sample->store) <= store_last(sample->store) + 1);
+}
+
+static void test_salvage__many_lost_names_are_counted(void **state) {
+    struct sample *sample = *state;
+    char told[16384], name[16];
+    for (int i = 0; i < 105; i++) {
+        (void)snprintf(name, sizeof name, "n%d", i);
+        (void)sample_make(sample, ROOT_OID, name, S_IFREG | 0644, NULL);
+    }
+    sample_commit(sample, "five");
+    for (int i = 0; i < 105; i++) {
+        (void)snprintf(name, sizeof name, "n%d", i);
+        sample_remove(sample, ROOT_OID, name);
+    }
+    sample_commit(sample, "six");
+    close_store(sample);
+    change(sample, "UPDATE past_entry SET sum = sum + 1 WHERE parent = 1");
+    repair(sample, told);
+    assert_non_null(strstr(told, "the name n1 in it, of now or of before, is lost"));
+    assert_non_null(strstr(told, " more names are lost"));
+}
+
+/* Once is enough, also if the record itself has it twice. */
+static void test_salvage__what_is_on_record_is_not_put_there_again(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    close_store(sample);
+    change(sample, "UPDATE revision SET sum = sum + 1 WHERE oid = 3 AND part = 16 AND seq = 4;"
+                   "UPDATE past_entry SET sum = sum + 1 WHERE oid = 4");
+    repair(sample, told);
+    assert_true(told[0] != '\0');
+    close_store(sample);
+    change(sample, "INSERT INTO loss SELECT (SELECT max(id) FROM loss) + id, kind, oid, part, seq, until,"
+                   " row_sum((SELECT max(id) FROM loss) + id, kind, oid, part, seq, until) FROM loss");
+    damage_root_of(sample, "entry_oid");
+    repair(sample, told);
+    assert_string_equal(told, "");
+}
+
+/* The index that a repair made lacks what was lost, of which the record told: what the gap was is unknown again. */
+static void test_salvage__what_was_on_record_is_lost_again_with_it(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    close_store(sample);
+    change(sample, "UPDATE revision SET sum = sum + 1 WHERE oid = 3 AND part = 16 AND seq = 4;"
+                   "UPDATE past_entry SET sum = sum + 1 WHERE oid = 4");
+    repair(sample, told);
+    close_store(sample);
+    change(sample, "UPDATE loss SET sum = sum + 1 WHERE id = (SELECT min(id) FROM loss)");
+    damage_root_of(sample, "state");
+    damage_root_of(sample, "revision");
+    repair(sample, told);
+    assert_true(told[0] != '\0');
+}
+
+/* Nothing tells of the damaged revisions what they were, and of others more than can be right. */
+static void test_salvage__more_may_be_known_than_is_missing(void **state) {
+    struct sample *sample = *state;
+    char told[16384];
+    sample_write(sample, 3, "content of five");
+    sample_commit(sample, "five");
+    close_store(sample);
+    change(sample, "UPDATE revision SET oid = oid + 20, sum = row_sum(id, oid + 20, part, seq, data)"
+                   " WHERE part = 0 AND seq = 4 AND oid IN (3, 7);"
+                   "UPDATE revision SET sum = sum + 1, oid = -id WHERE part = 0 AND seq = 4 AND oid = 6;"
+                   "UPDATE revision SET sum = sum + 1, oid = -id WHERE part = 16 AND seq = 5;"
+                   /* one that has ended goes on */
+                   "UPDATE revision SET oid = 4, sum = row_sum(id, 4, part, seq, data) WHERE part = 0 AND seq = 5");
+    damage_root_of(sample, "revision_oid");
+    repair(sample, told);
+    assert_true(told[0] != '\0');
+}
+
+/* A log that nobody can have written there is not passed over: what it stands for may be elsewhere. */
+static void test_salvage__a_log_that_is_no_file_is_refused(void **state) {
+    struct sample *sample = *state;
+    char log[128];
+    struct error err = {0};
+    struct repair_result result = {0};
+    const struct repair_options options = {.user = "tester"};
+    close_store(sample);
+    (void)snprintf(log, sizeof log, "%s/tidfs.db-wal", sample->directory);
+    for (int kind = 0; kind < 4; kind++) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        (void)strcpy(address.sun_path, log);
+        int made = kind == 0   ? symlink("elsewhere", log)
+                   : kind == 1 ? mkfifo(log, 0600)
+                   : kind == 2 ? mkdir(log, 0700)
+                               : bind(fd, (const struct sockaddr *)&address, sizeof address);
+        assert_int_equal(made, 0);
+        assert_int_equal(store_repair(sample->directory, &options, &result, &err), STORE_NOT_A_STORE);
+        assert_non_null(strstr(err.text, "tidfs.db-wal is no regular file"));
+        assert_int_equal(remove(log), 0);
+        (void)close(fd);
+    }
+}
+
+/* The clock when the rest is told what is missing at the end of history. */
+static struct {
+    bool wrong;
+    int64_t seconds; /* 0: it fails, once */
+} test_clock;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time) {
+    if (!test_clock.wrong || clock != CLOCK_REALTIME)
+        return __real_clock_gettime(clock, time);
+    *time = (struct timespec){.tv_sec = test_clock.seconds};
+    if (test_clock.seconds != 0)
+        return 0;
+    test_clock.wrong = false;
+    errno = EINVAL;
+    return -1;
+}
+
+static void test_salvage__needs_no_right_clock(void **state) {
+    static const int64_t seconds[] = {0, 1, -5000000000};
+    for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++) {
+        struct sample *sample = *state;
+        char told[16384];
+        close_store(sample);
+        change(sample, "UPDATE txn SET sum = sum + 1 WHERE seq = 4");
+        damage_root_of(sample, "sqlite_autoindex_txn_1");
+        test_clock.wrong = true;
+        test_clock.seconds = seconds[i];
+        repair(sample, told);
+        test_clock.wrong = false;
+        assert_non_null(strstr(told, "transaction number 4 was is lost"));
+        sample_free(sample);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+static bool disk_gives_nothing;
+
+ssize_t __real_pread64(int fd, void *buffer, size_t length, off_t at);
+ssize_t __wrap_pread64(int fd, void *buffer, size_t length, off_t at);
+
+ssize_t __wrap_pread64(int fd, void *buffer, size_t length, off_t at) {
+    if (!disk_gives_nothing)
+        return __real_pread64(fd, buffer, length, at);
+    errno = EIO;
+    return -1;
+}
+
+/* What it may give another time is not given up. */
+static void test_salvage__of_a_disk_that_gives_nothing(void **state) {
+    struct sample *sample = *state;
+    struct error err = {0};
+    struct repair_result result = {0};
+    const struct repair_options options = {.user = "tester"};
+    char told[16384];
+    uint64_t before = look(sample);
+    close_store(sample);
+    damage_root_of(sample, "entry_oid");
+    disk_gives_nothing = true;
+    assert_int_equal(store_repair(sample->directory, &options, &result, &err), STORE_IO);
+    disk_gives_nothing = false;
+    assert_non_null(strstr(err.text, "pages cannot be read from the disk, and the others are of no use"));
+    repair(sample, told);
+    assert_int_equal(look(sample), before);
+}
+
+static void test_salvage__of_a_path_that_is_too_long(void **state) {
+    struct sample *sample = *state;
+    char path[PATH_MAX + 10];
+    (void)memset(path, '/', sizeof path);
+    (void)strcpy(path, sample->directory);
+    path[strlen(path)] = '/';
+    path[sizeof path - 1] = '\0';
+    repair_remove_attempt(path); /* there can be nothing */
+    assert_int_not_equal(look(sample), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_salvage__##name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -371,10 +700,26 @@ int main(void) {
         TEST(an_identity_that_is_none_is_made_anew),
         TEST(rows_that_are_not_right_are_lost_alone),
         TEST(a_tag_that_is_lost_is_told),
+        TEST(a_tag_that_is_right_elsewhere_is_not_lost),
+        TEST(records_of_lost_tags_may_be_none),
         TEST(tags_of_a_damaged_page_are_told),
+        TEST(tags_of_a_page_that_is_not_right_are_kept),
         TEST(each_loss_is_told),
         TEST(any_page_may_be_lost),
         TEST(any_page_may_be_lost_with_the_index_of_revisions),
+        TEST(the_state_may_be_lost_with_all_revisions),
+        TEST(of_several_states_the_highest_counts),
+        TEST(what_was_packed_away_is_not_lost),
+        TEST(a_transaction_of_which_marks_are_left_was_there),
+        TEST(the_horizon_is_not_behind_what_is_left),
+        TEST(many_lost_names_are_counted),
+        TEST(what_is_on_record_is_not_put_there_again),
+        TEST(what_was_on_record_is_lost_again_with_it),
+        TEST(more_may_be_known_than_is_missing),
+        TEST(a_log_that_is_no_file_is_refused),
+        TEST(needs_no_right_clock),
+        TEST(of_a_path_that_is_too_long),
+        TEST(of_a_disk_that_gives_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

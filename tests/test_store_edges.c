@@ -334,6 +334,39 @@ static void test_store_edges__a_cache_may_be_of_any_size(void **state) {
     }
 }
 
+/* ---- a repair that only tells ---- */
+
+/* It keeps writers out, and says who is in its way. */
+static void test_store_edges__a_dry_repair_waits_for_who_writes(void **state) {
+    struct sample *sample = *state;
+    char scratch[] = "/tmp/test_scratch.XXXXXX", path[128], kept[128];
+    const struct repair_options options = {.scratch = scratch};
+    struct repair_result result;
+    struct error err = {0};
+    assert_non_null(mkdtemp(scratch));
+    assert_int_equal(store_repair(sample->directory, &options, &result, &err), STORE_LOCKED);
+    assert_non_null(strstr(err.text, "is in use by another process"));
+    assert_int_equal(store_set_mount_point(sample->store, "/mnt/there"), STORE_OK);
+    assert_int_equal(store_repair(sample->directory, &options, &result, &err), STORE_LOCKED);
+    assert_non_null(strstr(err.text, "is mounted on /mnt/there"));
+    store_close(sample->store);
+    assert_int_equal(store_repair(sample->directory, &options, &result, &err), STORE_OK);
+    assert_false(result.damaged);
+    repair_result_release(&result);
+    assert_int_equal(rmdir(scratch), 0); /* empty again */
+    /* Without its database it is no store, whether bodies are left or not. */
+    (void)snprintf(path, sizeof path, "%s/tidfs.db", sample->directory);
+    (void)snprintf(kept, sizeof kept, "%s/kept", sample->directory);
+    assert_int_equal(rename(path, kept), 0);
+    assert_int_equal(store_repair(sample->directory, &options, &result, &err), STORE_NOT_A_STORE);
+    assert_non_null(strstr(err.text, "tidfs.db is missing"));
+    assert_int_equal(store_repair("/tmp", &options, &result, &err), STORE_NOT_A_STORE);
+    assert_non_null(strstr(err.text, "there is no store at /tmp to repair"));
+    assert_int_equal(rename(kept, path), 0);
+    assert_int_equal(store_open(sample->directory, &(struct store_options){.writable = true}, &sample->store, &err),
+                     STORE_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_store_edges__##name, set_up, tear_down)
@@ -347,6 +380,7 @@ int main(void) {
         TEST(a_body_has_a_length),
         TEST(data_to_the_end_and_behind_it),
         TEST(a_cache_may_be_of_any_size),
+        TEST(a_dry_repair_waits_for_who_writes),
         cmocka_unit_test(test_store_edges__what_cannot_be_written_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
