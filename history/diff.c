@@ -20,8 +20,7 @@ int diff_grow(void **items, size_t *capacity, size_t count, size_t size) {
     return STORE_OK;
 }
 
-/* Not of the root, below which all is: with it nothing is filtered. */
-static bool is_at_or_below(const char *path, const char *above) {
+bool path_is_at_or_below(const char *path, const char *above) {
     size_t length = strlen(above);
     return strncmp(path, above, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
@@ -31,7 +30,7 @@ bool diff_wants(const struct diff *diff, const char *old_path, const char *new_p
         return true;
     for (size_t i = 0; i < diff->options->path_count; i++) {
         const char *path = diff->options->paths[i];
-        if ((old_path && is_at_or_below(old_path, path)) || (new_path && is_at_or_below(new_path, path)))
+        if ((old_path && path_is_at_or_below(old_path, path)) || (new_path && path_is_at_or_below(new_path, path)))
             return true;
     }
     return false;

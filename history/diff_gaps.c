@@ -44,11 +44,11 @@ static int find_path(struct diff *diff, enum diff_side side, uint64_t oid, bool 
     return store_error_is_damage(rc) ? STORE_OK : rc;
 }
 
-/* What is not known of one side, a path if there is none yet, and whether the side's is asked for. */
-static int look_at_side(struct diff *diff, enum diff_side side, uint64_t oid, struct change_gap *gap, bool *wanted) {
+/* What is not known of one side, its path (NULL: none is known), and whether that is asked for. */
+static int look_at_side(struct diff *diff, enum diff_side side, uint64_t oid, struct change_gap *gap, char **path,
+                        bool *wanted) {
     struct inode_version *inode = NULL;
     bool named = true, known = true;
-    char *path = NULL;
     bool *unknown = side == SIDE_A ? &gap->old : &gap->new;
     int rc = diff_find_inode(diff, side, oid, &inode);
     if (rc == STORE_ABSENT || (rc < 0 && !store_error_is_damage(rc)))
@@ -58,56 +58,73 @@ static int look_at_side(struct diff *diff, enum diff_side side, uint64_t oid, st
     *unknown = rc != STORE_OK;
     gap->names &= rc == STORE_OK;
     gap->directory |= directory;
-    rc = oid == ROOT_OID ? STORE_OK : find_path(diff, side, oid, &named, wanted, &path);
-    if (!gap->path) {
-        gap->path = path;
-        path = NULL;
+    if (oid == ROOT_OID) {
+        *path = strdup("");
+        rc = *path ? STORE_OK : STORE_NO_MEMORY;
+        *wanted |= *path && diff_wants(diff, *path, NULL);
+    } else {
+        rc = find_path(diff, side, oid, &named, wanted, path);
     }
-    free(path);
     if (rc == STORE_OK && directory)
         rc = diff_names_known(diff, side, oid, &known);
     *unknown |= !named || !known;
     return rc;
 }
 
-int diff_add_gap(struct diff *diff, uint64_t oid, int why) {
-    struct change_gap gap = {.names = true, .why = (enum store_error)why};
-    bool wanted = !diff->filtered;
-    int rc = STORE_OK;
-    if (oid == ROOT_OID && !(gap.path = strdup("")))
-        return STORE_NO_MEMORY;
-    for (size_t i = 0; i < diff->gap_count; i++)
-        if (diff->gap_oids[i] == oid)
-            goto out; /* told already */
-    /* The newer path first. */
-    rc = look_at_side(diff, SIDE_B, oid, &gap, &wanted);
-    if (rc == STORE_OK)
-        rc = look_at_side(diff, SIDE_A, oid, &gap, &wanted);
-    if (rc == STORE_OK && oid == ROOT_OID)
-        wanted |= diff_wants(diff, gap.path, NULL);
-    if (rc != STORE_OK || !wanted)
-        goto out;
-    if (!gap.old && !gap.new) /* it is something above that is lost */
-        gap.old = gap.new = true;
-    if (!gap.path && asprintf(&gap.path, "object %" PRIu64, oid) < 0) {
-        gap.path = NULL;
-        rc = STORE_NO_MEMORY;
-        goto out;
+/* One that moved took all below it along, which nothing but its own change would tell. */
+static bool hides_what_is_wanted(const struct diff *diff, const char *old_path, const char *new_path) {
+    if (old_path && new_path && strcmp(old_path, new_path) == 0)
+        return false;
+    for (size_t i = 0; i < diff->options->path_count; i++) {
+        const char *path = diff->options->paths[i];
+        if ((old_path && path_is_at_or_below(path, old_path)) || (new_path && path_is_at_or_below(path, new_path)))
+            return true;
     }
+    return false;
+}
+
+static int keep_gap(struct diff *diff, uint64_t oid, const struct change_gap *gap) {
     void *items = diff->gaps, *oids = diff->gap_oids;
     size_t capacity = diff->gap_capacity;
-    rc = diff_grow(&items, &capacity, diff->gap_count, sizeof *diff->gaps);
+    int rc = diff_grow(&items, &capacity, diff->gap_count, sizeof *diff->gaps);
     diff->gaps = items;
     if (rc == STORE_OK)
         rc = diff_grow(&oids, &diff->gap_capacity, diff->gap_count, sizeof *diff->gap_oids);
     diff->gap_oids = oids;
     if (rc == STORE_OK) {
         diff->gap_oids[diff->gap_count] = oid;
-        diff->gaps[diff->gap_count++] = gap;
-        return STORE_OK;
+        diff->gaps[diff->gap_count++] = *gap;
     }
+    return rc;
+}
+
+int diff_add_gap(struct diff *diff, uint64_t oid, int why) {
+    struct change_gap gap = {.names = true, .why = (enum store_error)why};
+    char *old_path = NULL, *new_path = NULL;
+    bool wanted = !diff->filtered;
+    for (size_t i = 0; i < diff->gap_count; i++)
+        if (diff->gap_oids[i] == oid)
+            return STORE_OK; /* told already */
+    int rc = look_at_side(diff, SIDE_B, oid, &gap, &new_path, &wanted);
+    if (rc == STORE_OK)
+        rc = look_at_side(diff, SIDE_A, oid, &gap, &old_path, &wanted);
+    if (rc != STORE_OK || !(wanted || hides_what_is_wanted(diff, old_path, new_path)))
+        goto out;
+    if (!gap.old && !gap.new) /* it is something above that is lost */
+        gap.old = gap.new = true;
+    char **newer = new_path ? &new_path : &old_path;
+    if (!*newer && asprintf(newer, "object %" PRIu64, oid) < 0) {
+        *newer = NULL;
+        rc = STORE_NO_MEMORY;
+        goto out;
+    }
+    gap.path = *newer;
+    rc = keep_gap(diff, oid, &gap);
+    if (rc == STORE_OK)
+        *newer = NULL;
 out:
-    free(gap.path);
+    free(old_path);
+    free(new_path);
     return rc;
 }
 

@@ -95,6 +95,8 @@ struct diff {
 
 /* Makes room for one more item. */
 int diff_grow(void **items, size_t *capacity, size_t count, size_t size);
+/* `above` is not the root, below which all is. */
+bool path_is_at_or_below(const char *path, const char *above);
 bool diff_wants(const struct diff *diff, const char *old_path, const char *new_path);
 /* Takes over name->path, also when it fails. */
 int diff_add_name(struct diff *diff, enum diff_side side, const struct diff_name *name);

@@ -55,13 +55,13 @@ static void make_history(struct fixture *f, uint64_t *a, uint64_t *b) {
     *b = seal(f);
 }
 
-/* An error, what is right, or that something cannot be told. Where only some paths are asked for, what is lost above them may be nobody's. */
-static void check_answer(int code, int rc, const struct change_list *changes, const char *right, bool limited) {
+/* An error, what is right, or that something cannot be told. */
+static void check_answer(int code, int rc, const struct change_list *changes, const char *right) {
     if (code == STORE_IO)
         assert_int_equal(rc, STORE_IO);
     else if (rc != STORE_OK)
         assert_true(store_error_is_damage(rc));
-    bool whole = rc == STORE_OK && code == STORE_LOST && changes->gap_count == 0 && !limited;
+    bool whole = rc == STORE_OK && code == STORE_LOST && changes->gap_count == 0;
     for (size_t i = 0; i < changes->count; i++)
         whole &= !(changes->items[i].what & CHANGED_UNREAD);
     if (whole) {
@@ -93,7 +93,7 @@ static unsigned sweep(struct store *store, struct storage *fault, const struct d
             int rc = diff_run_by(store, options, strategy, &changes);
             bool reached = storage_fault_count(fault) >= nth;
             if (reached)
-                check_answer(codes[i], rc, &changes, right, options->path_count > 0);
+                check_answer(codes[i], rc, &changes, right);
             change_list_release(&changes);
             if (!reached)
                 break;
