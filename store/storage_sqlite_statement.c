@@ -113,6 +113,9 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_LINKS] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE oid = ?1 AND born < ?2"
                         " UNION ALL"
                         " SELECT " PAST_ENTRY_COLUMNS " FROM past_entry WHERE oid = ?1 AND born < ?2 AND died >= ?2",
+    [STATEMENT_NAMES_OF_OBJECT] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE oid = ?1"
+                                  " UNION ALL"
+                                  " SELECT " PAST_ENTRY_COLUMNS " FROM past_entry WHERE oid = ?1",
     [STATEMENT_NAMED] = "SELECT " ENTRY_COLUMNS " FROM entry WHERE parent = ?1 AND name = ?2"
                         " UNION ALL"
                         " SELECT " PAST_ENTRY_COLUMNS " FROM past_entry WHERE parent = ?1 AND name = ?2",

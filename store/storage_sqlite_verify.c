@@ -136,13 +136,6 @@ int verify_inode(struct verify *verify, uint64_t oid, uint64_t before, struct in
     return rc == STORE_CORRUPT ? STORE_ABSENT : rc;
 }
 
-int verify_links(struct verify *verify, uint64_t oid, uint64_t before, struct entry_list *links, bool *damaged) {
-    *links = (struct entry_list){0};
-    int rc = sqlite_collect_entries(verify->reader, STATEMENT_LINKS, oid, before, links);
-    *damaged = rc == STORE_CORRUPT || rc == STORE_PACKED; /* what was packed away may be incomplete */
-    return *damaged ? STORE_OK : rc;
-}
-
 bool verify_is_marked(struct verify *verify, uint64_t directory, uint64_t seq, int *rc) {
     struct value values[] = {value_integer(directory), value_integer(seq)};
     uint64_t found;
@@ -384,6 +377,7 @@ int sqlite_verify_noting(struct storage *base, const struct verify_options *opti
         (void)connection_rollback(verify.reader); /* it has only read */
         connection_close(verify.reader);
     }
+    verify_names_free(verify.names);
     oid_set_release(&verify.bodies);
     oid_set_release(&verify.damaged);
     oid_set_release(&verify.directories);

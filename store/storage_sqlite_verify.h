@@ -21,6 +21,8 @@
 #include "store/storage_sqlite.h"
 #include "store/tid.h"
 
+struct verify_names;
+
 struct verify {
     struct sqlite_storage *storage;
     struct connection *reader;
@@ -31,6 +33,7 @@ struct verify {
     struct timespec slice; /* when it began */
     uint64_t last_seq;     /* this and the next: as of the slice */
     struct state_row state;
+    struct verify_names *names; /* of objects; NULL: none read yet */
     struct oid_set directories; /* that were ever made */
     struct oid_set bodies;      /* hashes of references that were read */
     struct oid_set damaged;     /* of those, the damaged ones; and hashes of objects and files named for them */
@@ -91,8 +94,12 @@ int verify_scan_end(struct verify *verify, int rc, const char *table);
  * absent too, because the scan of revisions reports it. */
 int verify_inode(struct verify *verify, uint64_t oid, uint64_t before, struct inode_record *record);
 
-/* The entries that lead to an object at `before`. Damage counts as none. *damaged is set then. */
-int verify_links(struct verify *verify, uint64_t oid, uint64_t before, struct entry_list *links, bool *damaged);
+/* The directories that have a name for an object at `before`, one for each name; valid until the next call. *damaged: one of the names is, or it cannot be
+ * told which there are. */
+int verify_parents(struct verify *verify, uint64_t oid, uint64_t before, const uint64_t **parents, size_t *count,
+                   bool *damaged); /* storage_sqlite_verify_names.c */
+/* NULL is legal. */
+void verify_names_free(struct verify_names *names);
 
 bool verify_is_marked(struct verify *verify, uint64_t directory, uint64_t seq, int *rc);
 

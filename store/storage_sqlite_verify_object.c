@@ -169,27 +169,27 @@ static int check_xattrs(struct verify *verify, const struct revision *revision) 
 static int check_names(struct verify *verify, const struct revision *revision, const struct inode_record *record) {
     bool directory = record && (record->mode & S_IFMT) == S_IFDIR;
     bool damaged;
-    struct entry_list links;
-    int rc = verify_links(verify, revision->oid, revision->seq + 1, &links, &damaged);
+    const uint64_t *parents;
+    size_t count;
+    int rc = verify_parents(verify, revision->oid, revision->seq + 1, &parents, &count, &damaged);
     if (rc != STORE_OK || damaged)
         return rc;
-    if (!record && links.count > 0)
+    if (!record && count > 0)
         (void)verify_inconsistent(verify, revision->oid, revision->seq,
                                   "it ended in transaction %s but still has names", verify_tid(verify, revision->seq));
-    else if (record && !directory && links.count != record->nlink)
+    else if (record && !directory && count != record->nlink)
         (void)verify_inconsistent(verify, revision->oid, revision->seq,
                                   "its link count in transaction %s is %" PRIu32 " and it has %zu names",
-                                  verify_tid(verify, revision->seq), record->nlink, links.count);
+                                  verify_tid(verify, revision->seq), record->nlink, count);
     else if (directory && revision->oid != ROOT_OID && record->nlink > 0 &&
-             (links.count != 1 || links.items[0].parent != record->parent))
+             (count != 1 || parents[0] != record->parent))
         (void)verify_inconsistent(verify, revision->oid, revision->seq,
                                   "the directory is not where its record of transaction %s says",
                                   verify_tid(verify, revision->seq));
-    for (size_t i = 0; i < links.count && rc == STORE_OK; i++)
-        if (!verify_is_marked(verify, links.items[i].parent, revision->seq, &rc) && rc == STORE_OK)
-            verify_problem(verify, links.items[i].parent, "the mark of a change below in transaction %s is missing",
+    for (size_t i = 0; i < count && rc == STORE_OK; i++)
+        if (!verify_is_marked(verify, parents[i], revision->seq, &rc) && rc == STORE_OK)
+            verify_problem(verify, parents[i], "the mark of a change below in transaction %s is missing",
                            verify_tid(verify, revision->seq));
-    entry_list_release(&links);
     return rc;
 }
 

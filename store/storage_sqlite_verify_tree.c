@@ -277,16 +277,14 @@ int verify_directories(struct verify *verify) {
 
 /* A directory that is marked has its parent marked too. */
 static int check_parent_mark(struct verify *verify, uint64_t directory, uint64_t seq) {
-    struct entry_list links;
+    const uint64_t *parents;
+    size_t count;
     bool damaged;
-    int rc = verify_links(verify, directory, seq + 1, &links, &damaged);
-    if (rc != STORE_OK)
-        return rc;
-    for (size_t i = 0; i < links.count && rc == STORE_OK; i++)
-        if (!verify_is_marked(verify, links.items[i].parent, seq, &rc) && rc == STORE_OK)
-            verify_problem(verify, links.items[i].parent, "the mark of a change below in transaction %s is missing",
+    int rc = verify_parents(verify, directory, seq + 1, &parents, &count, &damaged);
+    for (size_t i = 0; i < count && rc == STORE_OK && !damaged; i++)
+        if (!verify_is_marked(verify, parents[i], seq, &rc) && rc == STORE_OK)
+            verify_problem(verify, parents[i], "the mark of a change below in transaction %s is missing",
                            verify_tid(verify, seq));
-    entry_list_release(&links);
     return rc;
 }
 

@@ -164,7 +164,13 @@ static void expect_tree(struct trial *trial, uint64_t before) {
     struct diff_options options = {.before_a = before, .before_b = store_last(trial->store) + 1};
     struct change_list changes;
     require(diff_run(trial->store, &options, &changes) == STORE_OK, "what was put back can be compared");
-    require(changes.count == 0, "what was reverted is as it was");
+    for (size_t i = 0; i < changes.count; i++) {
+        /* A file of several names that had gone is another object now, under the same ones: nothing else tells them apart. */
+        const struct change *change = &changes.items[i];
+        require(change->kind == CHANGE_MODIFIED && change->what == 0 && change->replaced && change->old.nlink > 1 &&
+                    change->old.nlink == change->new.nlink,
+                "what was reverted is as it was");
+    }
     change_list_release(&changes);
 }
 
