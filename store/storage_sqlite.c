@@ -414,9 +414,8 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     storage->lock = -1;
     storage->place = PLACE_NONE;
     /* Connections are opened later too, from wherever we are then. */
-    const char *name = database ? strrchr(database, '/') : NULL;
-    if (name) /* never the store's in its place: that one is not this database's */
-        storage->directory = strndup(database, (size_t)(name - database));
+    if (database) /* never the store's in its place: that one is not this database's */
+        storage->directory = strndup(database, (size_t)(strrchr(database, '/') - database));
     else if (!(storage->directory = realpath(directory, NULL)))
         storage->directory = strdup(directory);
     if (database)
@@ -435,7 +434,7 @@ int sqlite_open_database(const char *directory, const char *database, const stru
     }
     int rc = check_files(directory, storage->path, err);
     if (rc == STORE_OK)
-        rc = place_take(&storage->place, storage->path, err);
+        rc = place_take(&storage->place, storage->directory, storage->path, err);
     storage->readers.place = &storage->place;
     /* Of a reader too, for the first connection decides for all of a process how those files are opened; but it can do without. */
     int made = rc == STORE_OK ? sqlite_wal_make_writable(storage->path, options->writable ? err : NULL) : STORE_OK;

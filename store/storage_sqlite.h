@@ -66,7 +66,7 @@ int sqlite_writer_take(struct sqlite_storage *storage, struct connection **write
 /* Ends the transaction that the writer may be in: a rollback, which does nothing after a COMMIT. Unlocks. */
 void sqlite_writer_give(struct sqlite_storage *storage, struct connection *writer);
 
-/* For repair: storage_sqlite_open of a database with another path, whose bodies are in `directory`. */
+/* For repair: storage_sqlite_open of a database with another path, which has a slash; its bodies are in `directory`. */
 int sqlite_open_database(const char *directory, const char *database, const struct storage_open_options *options,
                          struct storage **out, struct error *err);
 /* Makes a name durable by syncing the directory it stands in. Returns -1 and sets errno on failure. */

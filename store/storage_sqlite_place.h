@@ -11,16 +11,16 @@
 #include "store/error.h"
 
 struct place {
-    const char *path; /* the owner's */
-    int directory;    /* a descriptor; -1: none */
+    const char *path, *name; /* the owner's, the latter its end */
+    int directory;           /* a descriptor; -1: none */
     dev_t device;
     ino_t inode;
 };
 
 #define PLACE_NONE ((struct place){.directory = -1})
 
-/* STORE_OK, or an error that *err tells. To be released in any case. */
-int place_take(struct place *place, const char *path, struct error *err);
+/* `path` is that of a file in `directory`, and begins with its path. STORE_OK, or an error that *err tells. To be released in any case. */
+int place_take(struct place *place, const char *directory, const char *path, struct error *err);
 void place_release(struct place *place);
 
 /* STORE_OK if the database is still what the directory has under its name, wherever the directory may be now; STORE_ABSENT if not; or an error. */

@@ -232,8 +232,7 @@ static int check_inode(struct verify *verify, const struct revision *revision) {
         rc = check_names(verify, revision, ended ? NULL : &record);
     if (!ended) {
         if (rc == STORE_OK && (record.mode & S_IFMT) == S_IFDIR) {
-            rc = oid_set_add(&verify->directories, revision->oid);
-            rc = rc == STORE_EXISTS ? STORE_OK : rc;
+            rc = oid_set_put(&verify->directories, revision->oid);
             if (rc == STORE_OK && !verify_is_marked(verify, revision->oid, revision->seq, &rc) && rc == STORE_OK)
                 verify_problem(verify, revision->oid, "the mark of its change in transaction %s is missing",
                                verify_tid(verify, revision->seq));
