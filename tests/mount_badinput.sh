@@ -2,6 +2,14 @@
 # Everything that a person, a disk or a clock can do wrong: each has its own clear error, and nothing is lost.
 . "$(dirname "$0")/lib.sh"
 
+# kill_driver: of $STORE. What it held, such as memory of a file that is gone, is free only once it is gone itself.
+kill_driver() {
+    local pid
+    pid=$(tidfs info "$STORE" | grep -oE 'process [0-9]+' | grep -oE '[0-9]+')
+    kill -9 "$pid"
+    wait_until 10 test ! -e "/proc/$pid"
+}
+
 # A store with two small transactions, and a large body; unmounted.
 make_store() {
     new_store
@@ -354,7 +362,7 @@ test_full_disk() {
     [ "$i" -lt 200 ] || fail 'the disk never got full'
     [ "$i" -gt 20 ] || fail "only $i files of 256 KiB fit into 16 MiB"
     sha1sum --quiet -c "$DIR/acknowledged"
-    kill -9 "$(tidfs info "$STORE" | grep -oE 'process [0-9]+' | grep -oE '[0-9]+')"
+    kill_driver
     tidfs verify "$STORE" >/dev/null
     mount_store
     sha1sum --quiet -c "$DIR/acknowledged"
@@ -422,7 +430,7 @@ test_a_store_at_rest_on_a_full_disk_is_read() {
 
     # What is left in the log by a driver that died cannot be read without the log's index.
     commit three >/dev/null
-    kill -9 "$(tidfs info "$STORE" | grep -oE 'process [0-9]+' | grep -oE '[0-9]+')"
+    kill_driver
     umount -l "$MNT"
     rm -f "$STORE/tidfs.db-shm"
     fill_disk
