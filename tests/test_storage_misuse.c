@@ -30,6 +30,8 @@ static void test_storage_misuse__every_error_has_words_and_an_errno(void **state
         {STORE_INVALID, EINVAL},
         {STORE_TOO_BIG, EFBIG},
         {STORE_NO_OBJECT, ENOENT},
+        {STORE_LOST, EIO},
+        {STORE_CONFLICT, ESTALE},
         {-1000, EIO},
     };
     for (size_t i = 0; i < COUNT(errors); i++) {
