@@ -174,7 +174,10 @@ static void test_repair_rows__any_value_may_be_wrong(void **state) {
     struct walk *walk = *state;
     const char *text = getenv("VALUES");
     unsigned stride = text ? (unsigned)strtoul(text, NULL, 10) : 17, at = 0;
-    assert_true(stride > 0);
+    if (stride == 0) {
+        fail_msg("VALUES=%s is no number above 0", text);
+        return;
+    }
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
         put_back(walk);
         int64_t rows = count_rows(walk, tables[t].table);
