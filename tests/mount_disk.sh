@@ -403,7 +403,7 @@ test_a_limit_for_files_is_a_full_disk() {
 test_a_driver_with_little_memory_ends_in_order() {
     local kib ended
     # A sanitizer takes as much address space as there is.
-    (ulimit -v 65000 && ASAN_OPTIONS='' "$TIDFS" --version) >/dev/null 2>&1 || skip 'the program does not run in so little'
+    ! grep -qE '__asan_init|__tsan_init' "$TIDFS" || return 0
     for kib in 54000 58000 60000 65000; do
         rm -rf "$STORE" "$DIR/log"
         new_store
